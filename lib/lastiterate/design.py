@@ -1,0 +1,102 @@
+r"""Schedules that are computed rather than chosen.
+
+**The best schedule for the bound has a closed form.** With tail sums A_k = Σ_{t≥k} η_t the single-sum form of Ω_T
+(`bounds`) is a sum of quadratic-over-linear terms, so Ω_T is convex in η, and each term has its supporting lines:
+
+    1/A ≥ 2v − v²A,      η²/A ≥ 2uη − u²A      for any u, v, with equality for v = 1/A and u = η/A.
+
+Put them in, with v for D²/(2A₁) and u_k for η_k²G_k²/(2A_{k+1}), and collect the factor of each η_j. With
+P_1 = D²v² and P_{k+1} = P_k + G_k²u_k² it is ½(2u_jG_j² − P_j) for j < T and ½(G_T² − P_T) for j = T. Where these are zero,
+u_j = P_j/(2G_j²), the bound that is left is the same for *every* schedule η ≥ 0:
+
+    Ω_T(η) ≥ D²v = D √P_1,      P_T = G_T²,   P_k = 2P_{k+1} / (1 + √(1 + P_{k+1}/G_k²)) for k = T−1, …, 1
+
+and the one schedule at which all the lines touch attains it: A_1 = 1/v, A_{k+1} = A_k/(1 + u_k), η_k = A_k − A_{k+1}, η_T = A_T.
+For constant G, P_k falls like 4G²/(T − k) away from the end, so Ω* ≈ 2DG/√T.
+"""
+
+import math
+
+import numpy as np
+
+from lastiterate import _check
+from lastiterate.bounds import optimal_lr
+
+
+def optimal(T, G=1.0, D=1.0, method="recursion"):
+    """The schedule that minimises Ω_T, with its learning rate, its bound, and a proof that no schedule has a lower one.
+
+        P_T = G_T²,  P_k = 2P_{k+1}/(1 + √(1 + P_{k+1}/G_k²)),  u_k = P_k/(2G_k²);   Ω* = D√P_1
+        A_1 = D/√P_1,  A_{k+1} = A_k/(1 + u_k);   γ*η_k = u_k A_{k+1},  γ*η_T = A_T
+
+    Args:
+        T: horizon, an integer >= 1.
+        G: bound on the gradient norms, scalar or shape (T,), > 0.
+        D: distance to a minimiser, > 0.
+        method: "recursion" for the closed form above, exact in O(T); "clarabel" to solve the convex program
+            min D²/(2A_1) + ½(A_T G_T² + Σ z_k), z_k A_{k+1} ≥ η_k²G_k², η ≥ 0 with CVXPY and Clarabel instead.
+
+    Returns:
+        (eta, bound, certificate). eta: shape (T,), peak 1. bound: Ω_T of `eta` at its best learning rate, a float.
+        certificate: a dict with `lr`, the base learning rate γ*; `lower_bound`, a value that Ω_T of no schedule is below
+        (the dual solution D√P_1, which does not depend on `eta` or on a solver); `gap`, bound/lower_bound − 1; and for
+        "clarabel" its own `solver_primal` and `solver_dual` values.
+
+    Raises:
+        ValueError: on bad input or an unknown method.
+        RuntimeError: where Clarabel does not reach an optimum.
+
+    Source: Schaipp et al. 2025 (conference version) descends on Ω_T; convexity, the recursion and its proof are this project's.
+
+    >>> eta, bound, certificate = optimal(100)
+    >>> round(bound, 6), round(certificate["lr"], 4), certificate["gap"] < 1e-12
+    (0.200114, 0.0981, True)
+    """
+    T = _check.integer("T", T)
+    G = _check.grad_norms(G, T, positive=True)
+    D = _check.real("D", D, 0.0, open_low=True)
+    _check.choice("method", method, ("recursion", "clarabel"))
+    P = _dual_recursion(G)
+    certificate = {}
+    if method == "recursion":
+        tail = D / math.sqrt(P[0]) / np.cumprod(np.concatenate([[1.0], 1 + P[:-1] / (2 * G[:-1] ** 2)]))
+        rate = np.append(P[:-1] / (2 * G[:-1] ** 2) * tail[1:], tail[-1])
+    else:
+        rate, certificate["solver_primal"], certificate["solver_dual"] = _solve(G, D)
+    eta = rate / rate.max()
+    lr, bound = optimal_lr(eta, G, D)
+    lower_bound = D * math.sqrt(P[0])
+    return eta, bound, {"lr": lr, "lower_bound": lower_bound, "gap": bound / lower_bound - 1} | certificate
+
+
+def _dual_recursion(G):
+    P = np.square(G)
+    squares = P.tolist()
+    last = squares[-1]
+    for k in range(len(squares) - 2, -1, -1):
+        last = P[k] = 2 * last / (1 + math.sqrt(1 + last / squares[k]))
+    return P
+
+
+def _solve(G, D):
+    """(rates, primal value, dual value) of the convex program, by CVXPY and Clarabel, in units D = 1 and max G = 1."""
+    import cvxpy as cp  # slow to import, and only needed here
+
+    unit = G.max()
+    T, G = G.size, G / unit
+    tail = cp.Variable(T)  # A_1, …, A_T; the rates are their differences, which keeps the program sparse
+    rate = tail - cp.hstack([tail[1:], 0]) if T > 1 else tail
+    inverse = cp.Variable()  # ≥ 1/A_1
+    z = cp.Variable(max(T - 1, 1))
+    constraints = [rate >= 0, cp.SOC(inverse + tail[0], cp.hstack([2, inverse - tail[0]])), z >= 0]
+    if T > 1:
+        noise = cp.multiply(G[:-1], rate[:-1])
+        constraints.append(cp.SOC(z + tail[1:], cp.vstack([2 * noise, z - tail[1:]])))
+    problem = cp.Problem(cp.Minimize(0.5 * (inverse + G[-1] ** 2 * tail[-1] + cp.sum(z))), constraints)
+    accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-10)
+    data, chain, inverse_data = problem.get_problem_data(cp.CLARABEL, solver_opts=accuracy)
+    solution = chain.solve_via_data(problem, data, solver_opts=accuracy)  # not problem.solve: that drops the dual value
+    problem.unpack_results(solution, chain, inverse_data)
+    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        raise RuntimeError(f"Clarabel found no optimum for T = {T}: status {problem.status}")
+    return np.maximum(rate.value, 0) * D / unit, solution.obj_val * D * unit, solution.obj_val_dual * D * unit

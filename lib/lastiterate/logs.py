@@ -1,0 +1,177 @@
+"""Training runs as tables: one schema for the authors' logs and for one's own.
+
+A **run** is a row of the config table (`find`) and rows of the log table (`load`, `read`), with the columns COLUMNS: `run`,
+`step` (counted from 1; a validation before the first step has 0), `lr` (the learning rate itself, γ·η_t), `train_loss`,
+`val_loss`, `grad_norm` (l2, before clipping). What was not logged at a step is NaN.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from lastiterate import data
+
+COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
+MODELS = {  # (layers, heads) of the authors' models: the name by its parameters, as in the papers
+    (8, 6): "33m", (8, 8): "53m", (10, 8): "60m", (12, 10): "93m", (12, 12): "124m",
+    (16, 12): "152m", (12, 14): "166m", (24, 12): "210m", (24, 16): "360m",
+}  # fmt: skip
+SCHEDULERS = {"cos": "cosine", "wsd": "wsd", "wsd_twostage": "two_stage"}
+DECAYS = {"linear": "linear", "sqrt": "1-sqrt", None: "linear"}  # the authors' decay_type: our cooldown shape
+
+
+def find(source="schaipp2025", **attributes):
+    """Published runs with the given attributes, as a config table.
+
+    Args:
+        source: a key of data.SOURCES.
+        **attributes: column = value, or column = list of values; columns are `model` ("124m"), `dataset`, `scheduler`
+            ("cosine", "wsd", "two_stage"), `lr`, `horizon`, `cooldown`, `shape`, `final`, `warmup`, `rho`, `switch` and
+            `set` ("main", "grad_norm", "horizon_transfer", "scaling"). wsd with cooldown 0 is a stable phase.
+
+    Returns:
+        DataFrame, one row a run, indexed by `run`, sorted; needs no download.
+
+    Raises:
+        ValueError: for an unknown attribute (the known ones are listed), a value that no run has (those that occur are
+            listed), or attributes that no run has together.
+
+    Source: the configs in the logs that Schaipp et al. 2025 published.
+
+    >>> find(model="124m", scheduler="wsd", cooldown=0.2, shape="linear", horizon=50_000, dataset="slimpajama", lr=1e-3).index.tolist()
+    ['124m-wsd-0.2-linear-lr0.001-50000', '124m-wsd-0.2-linear-lr0.001-50000-grad_norm']
+    """
+    data.registry(source)  # refuses an unknown source
+    with resources.files("lastiterate").joinpath(f"registry/{source}.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file, index_col="run", keep_default_na=False, na_values=[""])
+    known = [column for column in table if column not in ("file", "sha256", "bytes", "trunk")]
+    selected = pd.Series(True, index=table.index)
+    for name, value in attributes.items():
+        if name not in known:
+            raise ValueError(f"unknown attribute {name!r}; known are {', '.join(known)}")
+        values = value if isinstance(value, list | tuple) else [value]
+        for v in values:
+            if not (table[name] == v).any():
+                occurring = ", ".join(map(repr, sorted(table[name].dropna().unique().tolist())))
+                raise ValueError(f"{name} must be one of {occurring}, got {v!r}")
+        selected &= table[name].isin(values)
+    if not selected.any():
+        raise ValueError(f"no run of {source} has all of " + ", ".join(f"{k}={v!r}" for k, v in attributes.items()))
+    return table[selected].assign(source=source)
+
+
+def load(runs):
+    """Logs of runs as one table; a cooldown's log is joined to the log of the run that it branched from.
+
+    Args:
+        runs: a config table from `find` (or some rows of it).
+
+    Returns:
+        DataFrame with COLUMNS, sorted by run (in the order of `runs`) and step; steps that were logged twice are averaged.
+
+    Raises:
+        data.DataError: where a log cannot be had.
+
+    Source: the logs that Schaipp et al. 2025 published.
+    """
+    every = {source: find(source) for source in runs["source"].unique()}
+    return pd.concat([_load(run, every[source]).assign(run=run) for run, source in runs["source"].items()], ignore_index=True)
+
+
+def final_val_loss(runs):
+    """Validation loss at the end of each run, over the authors' larger validation set; a Series indexed by run.
+
+    Args, raises and source as `load`. It differs a little from the last `val_loss` of the log, which has fewer batches.
+    """
+    summaries = {run: _json(row["source"], row["file"])["summary"] for run, row in runs.iterrows()}
+    return pd.Series({run: summary["final-val/loss"] for run, summary in summaries.items()}, name="final_val_loss")
+
+
+def read(path, run=None, **columns):
+    """One log file as a table: the authors' JSON, or a CSV or Parquet file of one's own.
+
+    Args:
+        path: file; .json (the authors' format), .csv or .parquet.
+        run: name for the `run` column; the file's stem by default.
+        **columns: our column = the file's, for names that differ, such as ``step="Step", grad_norm="run - gradient_norm"``.
+
+    Returns:
+        DataFrame with COLUMNS, sorted by step.
+
+    Raises:
+        ValueError: for another suffix, or a file without the `step` column or a named one (its columns are listed).
+
+    Source: this project.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        table = _history(json.loads(path.read_text(encoding="utf-8")))
+    elif path.suffix in (".csv", ".parquet"):
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        unknown = [name for name in columns if name not in COLUMNS]
+        if unknown:
+            raise ValueError(f"columns must be among {', '.join(COLUMNS)}, got {unknown[0]!r}")
+        for ours in ("step", *columns):
+            if (theirs := columns.get(ours, ours)) not in table:
+                raise ValueError(f"{path.name} has no column {theirs!r}; it has {', '.join(map(repr, table))}")
+        table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+        table = _tidy(table[[c for c in COLUMNS[1:] if c in table]])
+    else:
+        raise ValueError(f"path must end in .json, .csv or .parquet, got {str(path)!r}")
+    return table.assign(run=run or path.stem)[COLUMNS]
+
+
+def describe(log):
+    """Attributes of one of the authors' logs (the parsed JSON), as in the config table of `find`."""
+    config, history = log["config"], log["history"]["train"]
+    scheduler = SCHEDULERS[config["scheduler"]]
+    cooldown = float(config["wsd_fract_decay"]) if scheduler != "cosine" else None
+    last_lr = history["train_lr"][max(range(len(history["iter"])), key=history["iter"].__getitem__)]
+    return {
+        "model": MODELS[config["n_layer"], config["n_head"]],
+        "dataset": config["dataset"],
+        "scheduler": scheduler,
+        "lr": config["lr"],
+        "horizon": config["iterations"],
+        "cooldown": cooldown,
+        "shape": DECAYS[config.get("decay_type")] if cooldown else None,
+        "final": round(last_lr / config["lr"], 2) if scheduler == "cosine" else 0.0,
+        "warmup": config["warmup_steps"],
+        "rho": config.get("wsd_twostage_factor") if scheduler == "two_stage" else None,
+        "switch": config.get("wsd_twostage_transition_after") if scheduler == "two_stage" else None,
+        "first_step": min(history["iter"]),
+    }
+
+
+def _load(run, table):
+    row = table.loc[run]
+    own = _history(_json(row["source"], row["file"]))
+    if pd.isna(row["trunk"]):
+        return own.assign(run=run)[COLUMNS]
+    before = _load(row["trunk"], table)
+    parts = []
+    for columns in (["lr", "train_loss", "grad_norm"], ["val_loss"]):  # training and validation are logged at other steps
+        old, new = (t.set_index("step")[columns].dropna(how="all") for t in (before, own))
+        parts.append(pd.concat([old[old.index < new.index.min()], new]))
+    return parts[0].join(parts[1], how="outer").reset_index().assign(run=run)[COLUMNS]
+
+
+def _json(source, file):
+    return json.loads(data.fetch(source, file).read_text(encoding="utf-8"))
+
+
+def _history(log):
+    names = {"iter": "step", "train_lr": "lr"}
+    tables = []
+    for columns in log["history"]["train"], log["history"]["val"]:
+        columns = {names.get(name, name): values for name, values in columns.items()}
+        tables.append(_tidy(pd.DataFrame({name: columns[name] for name in COLUMNS[1:] if name in columns})))
+    train, val = (table.dropna(axis=1, how="all") for table in tables)
+    return _tidy(train.merge(val, on="step", how="outer"))
+
+
+def _tidy(table):
+    """All value columns, one row a step, in order; steps that were logged twice (after a restart) are averaged."""
+    return table.groupby("step", as_index=False).mean(numeric_only=True).reindex(columns=COLUMNS[1:])

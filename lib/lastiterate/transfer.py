@@ -1,0 +1,127 @@
+"""What to change when something changes: another schedule, a longer run.
+
+All of it follows from the best base learning rate of the bound, γ* = √(T1/T2) of `bounds.omega_terms`: a rate that was
+tuned for one schedule is carried to another so that it stays at the same multiple of γ*.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+
+from lastiterate import _check
+from lastiterate.bounds import optimal_lr
+from lastiterate.schedules import two_stage, wsd
+
+
+def lr_ratio(eta_from, eta_to, G=1.0):
+    """Factor from the best base learning rate of one schedule to that of another, γ*(to)/γ*(from).
+
+    Args:
+        eta_from, eta_to: schedules; their lengths may differ.
+        G: bound on the gradient norms, a scalar or, for schedules of one length T, shape (T,). A scalar and D both cancel.
+
+    Returns:
+        A float: multiply the tuned rate of `eta_from` by it.
+
+    Raises:
+        ValueError: on bad input.
+
+    Source: Schaipp et al. 2025, section 5.2 and figure 11.
+
+    >>> from lastiterate.schedules import linear, wsd
+    >>> round(lr_ratio(wsd(6400, 0.2), linear(6400)), 2)     # from wsd with cooldown 0.2 to linear decay: about twice
+    1.94
+    """
+    eta_from, eta_to = _check.schedule(eta_from, "eta_from"), _check.schedule(eta_to, "eta_to")
+    return optimal_lr(eta_to, G)[0] / optimal_lr(eta_from, G)[0]
+
+
+def extend_rate(T1, T2, cooldown=0.2):
+    """Factor ρ for the learning rate when a wsd run of T1 steps goes on to T2 steps from where its cooldown started.
+
+        γ*(two_stage(T2, ⌊(1 − c)T1⌋, ρ, c)) = γ*(wsd(T1, c))
+
+    Of two roots the larger ρ, the gentler change, is returned, solved to 1e-12.
+
+    Args:
+        T1: horizon that the run was tuned for, an integer >= 1.
+        T2: new horizon, an integer >= T1.
+        cooldown: fraction c of both schedules, in [0, 1).
+
+    Returns:
+        ρ in (0, 1], a float: ``two_stage(T2, switch, rho, cooldown)`` with switch = ⌊(1 − c)T1⌋ is the schedule.
+
+    Raises:
+        ValueError: on bad input, or where no ρ keeps γ* (T2 too long).
+
+    Source: Schaipp et al. 2025, section 5.1 and figures 8 and 22.
+
+    >>> round(extend_rate(4000, 8000), 3)
+    0.533
+    """
+    T1 = _check.integer("T1", T1)
+    T2 = _check.integer("T2", T2, T1)
+    _check_open(cooldown)
+    switch = math.floor((1 - cooldown) * T1)
+    tuned = optimal_lr(wsd(T1, cooldown))[0]
+
+    def excess(rho):
+        return math.log(optimal_lr(two_stage(T2, switch, rho, cooldown))[0] / tuned)
+
+    if excess(1.0) >= 0:
+        return 1.0
+    above = 1.0  # from ρ = 1 downwards: the first interval with a change of sign holds the larger root
+    for below in np.geomspace(1.0, 1e-3, 61)[1:].tolist():
+        if excess(below) >= 0:
+            return brentq(excess, below, above, xtol=1e-12)
+        above = below
+    raise ValueError(f"T2 must be shorter: no lower rate after step {switch} makes {T2} steps as good as at T1 = {T1}")
+
+
+def extend_cooldown(T1, T2, cooldown=0.2):
+    """Cooldown fraction at which a wsd run tuned for T1 steps can go on to T2 steps at the same learning rate.
+
+        γ*(wsd(T2, c')) = γ*(wsd(T1, c))
+
+    The cooldown has a whole number of steps; between two of them ln γ* is interpolated.
+
+    Args:
+        T1: horizon that the run was tuned for, an integer >= 1.
+        T2: new horizon, an integer >= T1.
+        cooldown: fraction c of the tuned schedule, in [0, 1).
+
+    Returns:
+        The new fraction c' in [c, 1], a float.
+
+    Raises:
+        ValueError: on bad input, or where even linear decay (c' = 1) is not enough (T2 too long).
+
+    Source: Schaipp et al. 2025, section 5.1 and figure 9.
+
+    >>> round(extend_cooldown(4000, 8000), 3)
+    0.633
+    """
+    T1 = _check.integer("T1", T1)
+    T2 = _check.integer("T2", T2, T1)
+    _check_open(cooldown)
+    if T2 == T1:
+        return float(cooldown)
+    tuned = optimal_lr(wsd(T1, cooldown))[0]
+
+    def excess(n):  # of a cooldown of n steps; half a step more keeps the floor in wsd from rounding down
+        return math.log(optimal_lr(wsd(T2, min(1.0, (n + 0.5) / (T2 + 1))))[0] / tuned)
+
+    low, high = 0, T2
+    if excess(high) < 0:
+        raise ValueError(f"T2 must be shorter: even linear decay over {T2} steps wants a lower rate than T1 = {T1}")
+    while high - low > 1:  # γ* grows with the cooldown
+        middle = (low + high) // 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    below, above = excess(low), excess(high)
+    return (low - below / (above - below)) / (T2 + 1)
+
+
+def _check_open(cooldown):
+    if _check.real("cooldown", cooldown, 0.0, 1.0) == 1:
+        raise ValueError("cooldown must be below 1, got 1: linear decay has no stable part to go on from")
