@@ -1,0 +1,57 @@
+# `make` alone explains everything below.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help env figures test test-slow notebook lab data worstcase bench lint clean
+
+help:  ## this text
+	@echo "lastiterate: learning-rate-schedule theory to understand, check and use"
+	@echo
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'One notebook with other parameters:  make notebook NB=schaipp2025/cooldown ARGS="T=1000"'
+	@echo "Everything is set up in .venv by the first target that needs it; PYTHON=python3.12 picks another interpreter."
+
+env: .venv/.complete  ## make .venv with the pinned versions of requirements.lock
+
+.venv/.complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); ok or sys.exit("Python 3.11 to 3.13 is needed, %s is %s: try make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	@echo "making .venv: about 2 minutes, most of it download"
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+figures: env  ## draw every figure whose inputs changed, refresh the notebooks, print figures and claims
+	@$(PY) -m lastiterate.notebooks figures
+
+test: env  ## run the tests
+	@$(PY) -m pytest -n 2
+
+test-slow: env  ## run the slow checks too: exact worst cases up to T = 40, bounds at T = 1,000,000
+	@$(PY) -m pytest -n 2 -m "slow or not slow"
+
+notebook: env  ## run one notebook into build/ with other parameters: NB=paper/name ARGS="name=value ..."
+	@$(PY) -m lastiterate.notebooks run $(NB) $(ARGS)
+
+lab: env  ## open the notebooks in JupyterLab
+	@$(PY) -m jupyterlab --notebook-dir=notebooks
+
+data: env  ## download the authors' logs ahead (41 MB), verified
+	@$(PY) -m lastiterate.data
+
+worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases (10 minutes; can be interrupted)
+	@mkdir -p build
+	@$(PY) -m lastiterate.worstcase build/worstcase.csv
+	@mv build/worstcase.csv data/worstcase.csv
+
+bench: env  ## print speeds as ratios to plain baselines
+	@$(PY) benchmarks/bounds.py
+
+lint: env  ## check and format the code
+	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+clean:  ## remove .venv and build/, and nothing that is committed
+	rm -rf .venv build .pytest_cache .hypothesis .ruff_cache lib/lastiterate.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +

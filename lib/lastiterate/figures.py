@@ -1,0 +1,314 @@
+"""One style for all figures, saving them with their numbers, claims, and the manifest that lists every figure.
+
+A notebook calls `style()` once, draws, ends a figure with `save(fig, "schaipp2025/fig02")` and records what a paper states
+with `claim(...)`. The manifest, ``figures/manifest.yml``, says of every figure which paper and number it is, which notebook
+draws it and where its data come from; the gallery ``figures/README.md`` is made from it.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+COLORS = {  # one colour a schedule, everywhere
+    "cosine": "#c1432e",
+    "wsd": "#1f6f8b",
+    "linear": "#2a9d5c",
+    "1-sqrt": "#7b4ea3",
+    "inverse_sqrt": "#d08c2d",
+    "constant": "#6b6b6b",
+    "two_stage": "#d6336c",
+    "optimal": "#111111",
+}
+LABELS = {
+    "cosine": "cosine",
+    "wsd": "wsd",
+    "linear": "linear decay",
+    "1-sqrt": "1-sqrt",
+    "inverse_sqrt": r"$1/\sqrt{t}$",
+    "constant": "constant",
+    "two_stage": "two-stage wsd",
+    "optimal": "best for the bound",
+}
+FIGURE = "application/vnd.lastiterate.figure+json"  # what `save` and `claim` leave in a notebook's outputs, besides what
+CLAIM = "application/vnd.lastiterate.claim+json"  # a reader sees: tables of figures and claims are read from there
+DIGITS = 8  # significant digits of numbers in JSON: enough to check, too few for processors to differ in
+MAX_POINTS = 1500  # points of a curve that are drawn; see `thin`
+
+
+def style():
+    """Set Matplotlib's defaults for this project: sizes, grid, fonts, a vector-friendly PDF, no dates."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        rc={
+            "figure.figsize": (4.2, 3.0),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 180,
+            "axes.grid": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.labelsize": 9.5,
+            "grid.color": "#e6e6e6",
+            "grid.linewidth": 0.6,
+            "legend.fontsize": 8,
+            "legend.frameon": True,
+            "legend.framealpha": 0.85,
+            "legend.edgecolor": "none",
+            "lines.linewidth": 1.6,
+            "font.family": "DejaVu Sans",
+            "mathtext.fontset": "dejavusans",
+            "pdf.fonttype": 42,
+        },
+    )
+    mpl.use("agg")  # `save` shows a figure, the notebook must not do so a second time
+
+
+def color(schedule, i=0, n=1):
+    """Colour of a schedule; the i-th of n shades of it, from light to full, where there are several (horizons, say).
+
+    >>> color("linear"), color("linear", 2, 3) == color("linear")
+    ('#2a9d5c', True)
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    if schedule not in COLORS:
+        raise ValueError(f"schedule must be one of {', '.join(COLORS)}, got {schedule!r}")
+    if n == 1:
+        return COLORS[schedule]
+    rgb, strength = np.array(to_rgb(COLORS[schedule])), 0.35 + 0.65 * i / (n - 1)
+    return to_hex(1 - strength * (1 - rgb))
+
+
+def colors(n, name="viridis"):
+    """n colours of a sequential colour map, dark to light, for a parameter that is not a schedule (a fraction, a rate).
+
+    >>> len(colors(10))
+    10
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(c) for c in colormaps[name](np.linspace(0.05, 0.9, n))]
+
+
+def curve(ax, values, **style):
+    """Plot one value a step against the steps 1..T, thinned; returns the line.
+
+    Args:
+        ax: matplotlib Axes.
+        values: array of shape (T,): a schedule, a bound, gradient norms.
+        **style: passed on to ``ax.plot``; a line needs a label to be kept in the JSON of its figure.
+    """
+    return ax.plot(*thin(np.arange(1, len(values) + 1), np.asarray(values)), **style)[0]
+
+
+def thin(x, *ys, points=MAX_POINTS):
+    """Curves with at most about `points` of their points: every k-th, and the last ones of a steep end in full.
+
+    Args:
+        x, ys: arrays of one length.
+        points: how many to keep, an integer >= 100.
+
+    Returns:
+        (x, *ys), each shortened in the same way; unchanged where they are short already.
+
+    >>> x, y = thin(np.arange(1, 44001), np.ones(44000))
+    >>> len(x) <= 1600, x[0], x[-1]
+    (True, np.int64(1), np.int64(44000))
+    """
+    n = len(x)
+    if n <= points:
+        return (x, *ys)
+    keep = np.union1d(np.linspace(0, n - 1, points - 60).round().astype(int), np.geomspace(1, n, 60).round().astype(int) - 1)
+    keep = np.union1d(keep, n - 1 - (np.geomspace(1, n, 60).round().astype(int) - 1))
+    return tuple(np.asarray(a)[keep] for a in (x, *ys))
+
+
+def save(fig, name, note=""):
+    """Write a figure as PNG, PDF and JSON of the plotted numbers, and show it.
+
+    Args:
+        fig: matplotlib Figure.
+        name: such as "schaipp2025/fig02"; files go to the folder named by LASTITERATE_FIGURES, or else to build/figures.
+        note: one line, kept in the JSON.
+
+    The JSON has, for each panel, its title, labels, scales and limits, and every labelled line with its x and y. Files are
+    written atomically, without dates: the same numbers give the same bytes.
+    """
+    import io
+
+    import matplotlib.pyplot as plt
+
+    folder = Path(os.environ.get("LASTITERATE_FIGURES") or root() / "build" / "figures")
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None, "Creator": None})):
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format=suffix, metadata=metadata)
+        write_atomic(folder / f"{name}.{suffix}", buffer.getvalue())
+        if suffix == "png":
+            png = buffer.getvalue()
+    numbers = {"figure": name} | ({"note": note} if note else {}) | {"panels": [_panel(ax) for ax in fig.axes]}
+    text = json.dumps(_rounded(numbers), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    write_atomic(folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode())
+    plt.close(fig)
+    _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"})
+
+
+def claim(id, *, paper, measured, tolerance=0.0, note=""):
+    """Record what a paper states beside what is measured here, and show the verdict.
+
+    Args:
+        id: short name, unique, such as "fig03-cosine-A".
+        paper: the paper's value, a number or list of numbers; or its statement, a string.
+        measured: ours: a number or list of the same length; for a statement True or False; None if not tested at this scale.
+        tolerance: largest absolute difference that counts as agreement.
+        note: what explains a difference, or what was measured for a statement.
+
+    Returns:
+        A dict with id, paper, measured, tolerance, note and verdict: "agrees", "differs" or "not tested at this scale".
+
+    Raises:
+        ValueError: where `paper` and `measured` cannot be compared.
+
+    >>> claim("doc-example", paper=0.5, measured=0.52, tolerance=0.05)["verdict"]
+    'agrees'
+    """
+    if measured is None:
+        verdict = "not tested at this scale"
+    elif isinstance(paper, str):
+        if not isinstance(measured, bool | np.bool_):
+            raise ValueError(f"measured must be True or False where paper is a statement, got {measured!r}")
+        measured = bool(measured)
+        verdict = "agrees" if measured else "differs"
+    else:
+        theirs, ours = np.atleast_1d(np.asarray(paper, float)), np.atleast_1d(np.asarray(measured, float))
+        if theirs.shape != ours.shape:
+            raise ValueError(f"measured must have the length of paper, {theirs.size}, got {ours.size}")
+        verdict = "agrees" if np.all(np.abs(theirs - ours) <= tolerance * (1 + 1e-9)) else "differs"
+        decimals = max(0, 1 - math.floor(math.log10(tolerance))) if tolerance else 6
+        measured = [round(v, decimals) for v in ours.tolist()]
+        measured = measured if np.ndim(paper) else measured[0]
+        paper = theirs.tolist() if np.ndim(paper) else theirs.item()
+    record = {"id": id, "paper": paper, "measured": measured, "tolerance": tolerance, "note": note, "verdict": verdict}
+    mark = {"agrees": "✓", "differs": "✗"}.get(verdict, "–")
+    stated = f"“{paper}”" if isinstance(paper, str) else f"{show(paper)}, here {show(measured)} (± {tolerance:g})"
+    text = f"{mark} **{verdict}** ({id}): the paper: {stated}." + (f" {note}" if note else "")
+    _display({"text/markdown": text, CLAIM: record, "text/plain": text})
+    return record
+
+
+def show(value):
+    """A claim's value as short text.
+
+    >>> show([0.5, 1]), show(True), show(None)
+    ('0.5, 1', 'holds', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "holds" if value else "does not hold"
+    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else value if isinstance(value, str) else f"{value:g}"
+
+
+def root():
+    """The repository's folder: the nearest one above the working directory with a figure manifest, or the directory itself."""
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "figures" / "manifest.yml").is_file()), here)
+
+
+def manifest(folder=None):
+    """The list of figures, ``figures/manifest.yml``, as a dict with `papers`, `notebooks` and `figures`."""
+    import yaml
+
+    text = ((folder or root()) / "figures" / "manifest.yml").read_text(encoding="utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def gallery(listed):
+    """Text of ``figures/README.md`` from the manifest: every figure with its number, one line, its notebook and its data."""
+    lines = ["# Gallery", "", "Made from [manifest.yml](manifest.yml) by `make figures`; do not edit.", ""]
+    for paper, about in listed["papers"].items():
+        lines += [f"## {about['title']}", "", f"{about['authors']}, {about['where']}", ""]
+        lines += ["| figure | shows | notebook | data |", "| --- | --- | --- | --- |"]
+        mine = [f for f in listed["figures"] if f["id"].startswith(f"{paper}/")]
+        for f in mine:
+            book = f["notebook"].partition("/")[2]
+            link = f"../notebooks/{f['notebook']}.ipynb"
+            lines.append(f"| [{f['number']}](#{f['id'].replace('/', '')}) | {f['shows']} | [{book}]({link}) | {f['data']} |")
+        lines.append("")
+        for f in mine:
+            lines += [f'### <a id="{f["id"].replace("/", "")}"></a>{f["number"]}', "", f"{f['shows']}.", ""]
+            lines += [f"[![{f['number']}]({f['id']}.png)](../notebooks/{f['notebook']}.ipynb)", ""]
+    return "\n".join(lines)
+
+
+def write_atomic(path, content):
+    """Write bytes so that the file is either the old one or the new one, never a part; leave an equal file untouched."""
+    path = Path(path)
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _panel(ax):
+    lines = [
+        {"label": line.get_label(), "x": np.asarray(line.get_xdata(), float), "y": np.asarray(line.get_ydata(), float)}
+        for line in ax.get_lines()
+        if not line.get_label().startswith("_child")
+    ]
+    lines += [
+        {"label": points.get_label(), "x": points.get_offsets()[:, 0], "y": points.get_offsets()[:, 1]}
+        for points in ax.collections
+        if not points.get_label().startswith("_child") and len(points.get_offsets()) > 1
+    ]
+    return {
+        "title": ax.get_title(),
+        "xlabel": ax.get_xlabel(),
+        "ylabel": ax.get_ylabel(),
+        "scale": [ax.get_xscale(), ax.get_yscale()],
+        "xlim": ax.get_xlim(),
+        "ylim": ax.get_ylim(),
+        "lines": lines,
+    }
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_rounded(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        value = float(f"{value:.{DIGITS}g}")
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    return value
+
+
+def _display(bundle):
+    """Show in a notebook; do nothing elsewhere."""
+    try:
+        shell = get_ipython()
+    except NameError:
+        return
+    if shell.__class__.__name__ == "ZMQInteractiveShell":
+        from IPython.display import display
+
+        if "image/png" in bundle:
+            import base64
+
+            bundle = bundle | {"image/png": base64.b64encode(bundle["image/png"]).decode()}
+        display(bundle, raw=True)
