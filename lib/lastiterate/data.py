@@ -61,15 +61,15 @@ def fetch(source, file):
         return Path(cache.fetch(file, downloader=pooch.HTTPDownloader(timeout=TIMEOUT)))
     except ValueError as error:  # pooch's word for a hash that differs, after it has deleted the download
         found = str(error).partition("but got ")[2].partition(".")[0]
-        raise DataError(_differs(cache.get_url(file), known[file], found, "the download was deleted: try again")) from error
+        raise DataError(_differs(cache.get_url(file), known[file], found, "the download was deleted: try again")) from None
     except requests.RequestException as error:
         reason = type(error).__name__
-        raise DataError(f"cannot download {cache.get_url(file)} ({reason}): {HOW_TO}") from error
+        raise DataError(f"cannot download {cache.get_url(file)} ({reason}): {HOW_TO}") from None
     except OSError as error:
         raise DataError(
             f"cannot write to the cache folder {cache.path} ({error.strerror}): "
             "make it writable, or set LASTITERATE_CACHE to another folder"
-        ) from error
+        ) from None
 
 
 def fetch_all(source, files=None):
@@ -134,7 +134,9 @@ def main():
     for source, about in SOURCES.items():
         files = missing(source)
         size = sum(int(row["bytes"]) for row in _rows(source) if row["file"] in set(files)) / 1e6
-        print(f"{source}: {about['what']} ({about['licence']}); {len(files)} of {len(_rows(source))} files to fetch, {size:.0f} MB")
+        print(
+            f"{source}: {about['what']} ({about['licence']}); {len(files)} of {len(_rows(source))} files to fetch, {size:.0f} MB"
+        )
         try:
             fetch_all(source)
         except DataError as error:

@@ -132,6 +132,11 @@ def thin(x, *ys, points=MAX_POINTS):
     return tuple(np.asarray(a)[keep] for a in (x, *ys))
 
 
+def thousands(ax):
+    """Label the x axis in thousands of steps: 25k, 50k, …"""
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
+
+
 def save(fig, name, note=""):
     """Write a figure as PNG, PDF and JSON of the plotted numbers, and show it.
 
@@ -156,7 +161,9 @@ def save(fig, name, note=""):
             png = buffer.getvalue()
     numbers = {"figure": name} | ({"note": note} if note else {}) | {"panels": [_panel(ax) for ax in fig.axes]}
     text = json.dumps(_rounded(numbers), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    write_atomic(folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode())
+    write_atomic(
+        folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode()
+    )
     plt.close(fig)
     _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"})
 

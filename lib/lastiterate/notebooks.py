@@ -23,7 +23,10 @@ from lastiterate import data, figures
 SOURCE = "schaipp2025"  # the source whose files the cells tagged `logs` need
 WORKERS = 2
 LIBRARY = Path(__file__).parent
-KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 def main(argv=None):
@@ -171,7 +174,13 @@ def _run_all(root, names, with_logs):
     from tqdm import tqdm
 
     bars = {
-        name: tqdm(total=1, desc=f"{name:<32}", position=i, disable=None, bar_format="{desc} {bar:24} {n_fmt}/{total_fmt} cells {elapsed}")
+        name: tqdm(
+            total=1,
+            desc=f"{name:<32}",
+            position=i,
+            disable=None,
+            bar_format="{desc} {bar:24} {n_fmt}/{total_fmt} cells {elapsed}",
+        )
         for i, name in enumerate(names)
     }
 
@@ -292,8 +301,12 @@ def _has_logs_cells(root, name):
 def _path(root, name):
     path = root / "notebooks" / f"{name}.ipynb"
     if not path.is_file():
-        known = sorted(p.relative_to(root / "notebooks").with_suffix("").as_posix() for p in (root / "notebooks").rglob("*.ipynb"))
-        raise ValueError(f"there is no notebook {name!r}; there are {', '.join(k for k in known if '.ipynb_checkpoints' not in k)}")
+        known = sorted(
+            p.relative_to(root / "notebooks").with_suffix("").as_posix() for p in (root / "notebooks").rglob("*.ipynb")
+        )
+        raise ValueError(
+            f"there is no notebook {name!r}; there are {', '.join(k for k in known if '.ipynb_checkpoints' not in k)}"
+        )
     return path
 
 
@@ -336,7 +349,9 @@ def _tables(root, listed, failed):
             if name in failed:
                 reasons[figure] = f"not drawn: {failed[name]}"
             elif figure not in here:
-                reasons[figure] = "not drawn: its notebook does not save it" if with_logs else f"not drawn, needs the logs: {data.HOW_TO}"
+                reasons[figure] = (
+                    "not drawn: its notebook does not save it" if with_logs else f"not drawn, needs the logs: {data.HOW_TO}"
+                )
             elif figure in needs and not with_logs:
                 reasons[figure] = f"kept as committed, needs the authors' logs: {data.HOW_TO}"
     for f in listed["figures"]:
@@ -346,7 +361,9 @@ def _tables(root, listed, failed):
     every = [c for book in listed["notebooks"] for c in claims(root, book["name"])]
     width = max([len(c["id"]) for c in every], default=0)
     for c in every:
-        lines.append(f"  {c['id']:<{width}}  {c['verdict']:<8} paper: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}")
+        lines.append(
+            f"  {c['id']:<{width}}  {c['verdict']:<8} paper: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}"
+        )
     counts = {verdict: sum(c["verdict"] == verdict for c in every) for verdict in dict.fromkeys(c["verdict"] for c in every)}
     lines.append("  " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
     return "\n".join(lines)
