@@ -56,7 +56,7 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
     if horizons.size <= FEW_HORIZONS:
         values = np.array([sum(_terms(eta[:t], G[:t], D)) for t in horizons])
     else:
-        with np.errstate(divide="ignore"):  # infinite where a step is zero: such horizons were refused above
+        with np.errstate(divide="ignore", invalid="ignore"):  # at steps of zero, which were refused above if asked for
             total = D**2 / np.cumsum(eta) + eta * np.square(G) + causal_cauchy_sums(eta, noise)
         values = 0.5 * total[horizons - 1]
     return float(values[0]) if scalar else values
@@ -165,7 +165,8 @@ def wsd_theorem(T, T0, G=1.0, D=1.0):
     Raises:
         ValueError: on bad input.
 
-    Source: Schaipp et al. 2025, Theorem 9.
+    Source: Schaipp et al. 2025, Theorem 9. Evaluated, it is up to 37 % above Ω* of the same schedule (`optimal_lr`), except at
+    T0 = 1, where it falls below it by 0.08/T relative: take T0 >= 2 for a bound.
 
     >>> round(wsd_theorem(400, 320), 4) > 0.10932     # Ω* of wsd-0.2 itself, from optimal_lr
     True

@@ -16,6 +16,7 @@ For constant G, P_k falls like 4G²/(T − k) away from the end, so Ω* ≈ 2DG/
 """
 
 import math
+import warnings
 
 import numpy as np
 
@@ -79,24 +80,27 @@ def _dual_recursion(G):
 
 
 def _solve(G, D):
-    """(rates, primal value, dual value) of the convex program, by CVXPY and Clarabel, in units D = 1 and max G = 1."""
+    """(rates, primal value, dual value) of the convex program, by CVXPY and Clarabel, in units in which A_1 is about 1."""
     import cvxpy as cp  # slow to import, and only needed here
 
-    unit = G.max()
-    T, G = G.size, G / unit
+    T = G.size
+    unit = D * math.sqrt(T) / math.sqrt(np.mean(G**2))  # of the rates; without it Clarabel loses digits where G falls far
+    weight = (G * unit / D) ** 2
     tail = cp.Variable(T)  # A_1, …, A_T; the rates are their differences, which keeps the program sparse
     rate = tail - cp.hstack([tail[1:], 0]) if T > 1 else tail
-    inverse = cp.Variable()  # ≥ 1/A_1
-    z = cp.Variable(max(T - 1, 1))
-    constraints = [rate >= 0, cp.SOC(inverse + tail[0], cp.hstack([2, inverse - tail[0]])), z >= 0]
+    inverse, z = cp.Variable(), cp.Variable(max(T - 1, 1), nonneg=True)  # ≥ 1/A_1, ≥ η_k² G_k² / A_{k+1}
+    constraints = [rate >= 0, cp.SOC(inverse + tail[0], cp.hstack([2, inverse - tail[0]]))]
     if T > 1:
-        noise = cp.multiply(G[:-1], rate[:-1])
+        noise = cp.multiply(np.sqrt(weight[:-1]), rate[:-1])
         constraints.append(cp.SOC(z + tail[1:], cp.vstack([2 * noise, z - tail[1:]])))
-    problem = cp.Problem(cp.Minimize(0.5 * (inverse + G[-1] ** 2 * tail[-1] + cp.sum(z))), constraints)
+    problem = cp.Problem(cp.Minimize(inverse + weight[-1] * tail[-1] + cp.sum(z)), constraints)
     accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-10)
     data, chain, inverse_data = problem.get_problem_data(cp.CLARABEL, solver_opts=accuracy)
     solution = chain.solve_via_data(problem, data, solver_opts=accuracy)  # not problem.solve: that drops the dual value
-    problem.unpack_results(solution, chain, inverse_data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an inaccurate solution: the certificate's gap says how good it is
+        problem.unpack_results(solution, chain, inverse_data)
     if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         raise RuntimeError(f"Clarabel found no optimum for T = {T}: status {problem.status}")
-    return np.maximum(rate.value, 0) * D / unit, solution.obj_val * D * unit, solution.obj_val_dual * D * unit
+    value = D**2 / (2 * unit)
+    return np.maximum(rate.value, 0) * unit, float(solution.obj_val * value), float(solution.obj_val_dual * value)

@@ -40,8 +40,8 @@ def find(source="schaipp2025", **attributes):
 
     Source: the configs in the logs that Schaipp et al. 2025 published.
 
-    >>> find(model="124m", scheduler="wsd", cooldown=0.2, shape="linear", horizon=50_000, dataset="slimpajama", lr=1e-3).index.tolist()
-    ['124m-wsd-0.2-linear-lr0.001-50000', '124m-wsd-0.2-linear-lr0.001-50000-grad_norm']
+    >>> find(model="210m", set="main", scheduler="wsd", cooldown=0.2).index.tolist()
+    ['210m-wsd-0.2-linear-lr0.0005-22222', '210m-wsd-0.2-linear-lr0.0005-33333', '210m-wsd-0.2-linear-lr0.0005-44444']
     """
     data.registry(source)  # refuses an unknown source
     with resources.files("lastiterate").joinpath(f"registry/{source}.csv").open(encoding="utf-8") as file:

@@ -288,10 +288,13 @@ def _uses(code, folder):
             modules |= {inner} if inner else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("lastiterate.")}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "/" in node.value and len(node.value) < 200:
-            if "\n" not in node.value and (folder / node.value).is_file():
-                files.add((folder / node.value).resolve())
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _names_a_file(node.value, folder):
+            files.add((folder / node.value).resolve())
     return modules, files
+
+
+def _names_a_file(text, folder):
+    return "/" in text and "\n" not in text and len(text) < 200 and (folder / text).is_file()
 
 
 def _has_logs_cells(root, name):

@@ -1,0 +1,105 @@
+import json
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lastiterate import figures
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LASTITERATE_FIGURES", str(tmp_path))
+    figures.style()
+    return tmp_path
+
+
+def draw(name="paper/fig01"):
+    fig, (left, right) = plt.subplots(1, 2)
+    left.plot([1, 2, 3], [1 / 3, 2.0, np.nan], label="a line")
+    left.plot([1, 2], [0, 0])
+    right.scatter([1, 2], [3, 4], label="points")
+    right.set(xlabel="x", ylabel="y", xscale="log", title="t")
+    figures.save(fig, name, note="a note")
+
+
+def test_save_writes_the_same_bytes_again(folder):
+    draw()
+    first = {p.name: p.read_bytes() for p in (folder / "paper").iterdir()}
+    assert set(first) == {"fig01.png", "fig01.pdf", "fig01.json"}
+    draw()
+    assert {p.name: p.read_bytes() for p in (folder / "paper").iterdir()} == first
+    assert b"Software" not in first["fig01.png"] and b"CreationDate" not in first["fig01.pdf"]
+
+
+def test_json_has_the_plotted_numbers(folder):
+    draw()
+    numbers = json.loads((folder / "paper" / "fig01.json").read_text())
+    left, right = numbers["panels"]
+    assert left["lines"] == [{"label": "a line", "x": [1, 2, 3], "y": [0.33333333, 2, None]}]
+    assert right["lines"] == [{"label": "points", "x": [1, 2], "y": [3, 4]}]
+    assert (right["title"], right["xlabel"], right["scale"]) == ("t", "x", ["log", "linear"])
+
+
+def test_write_atomic_keeps_the_old_file_if_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    figures.write_atomic(path, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            figures.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_atomic_leaves_an_equal_file_untouched(tmp_path):
+    path = tmp_path / "file"
+    figures.write_atomic(path, b"same")
+    os.utime(path, (1, 1))
+    figures.write_atomic(path, b"same")
+    assert path.stat().st_mtime == 1
+
+
+@pytest.mark.parametrize(
+    ("paper", "measured", "tolerance", "verdict"),
+    [
+        (0.5, 0.52, 0.02, "agrees"),
+        (0.5, 0.53, 0.02, "differs"),
+        ([1, 2], [1.0, 2.1], 0.2, "agrees"),
+        ([1, 2], [1.0, 2.3], 0.2, "differs"),
+        ("larger is lower", True, 0, "agrees"),
+        ("larger is lower", np.bool_(False), 0, "differs"),
+        ("at 1B parameters", None, 0, "not tested at this scale"),
+    ],
+)
+def test_claims(paper, measured, tolerance, verdict):
+    record = figures.claim("test", paper=paper, measured=measured, tolerance=tolerance)
+    assert record["verdict"] == verdict
+    json.dumps(record)
+
+
+def test_claims_that_cannot_be_compared():
+    with pytest.raises(ValueError, match="measured must be True or False"):
+        figures.claim("test", paper="a statement", measured=3.0)
+    with pytest.raises(ValueError, match="measured must have the length of paper, 2"):
+        figures.claim("test", paper=[1, 2], measured=[1.0])
+
+
+def test_thin_keeps_ends_and_short_curves():
+    y = np.arange(100_000.0)
+    x, thinned = figures.thin(y, y)
+    assert x.size <= figures.MAX_POINTS + 100 and x[0] == 0 and x[-1] == 99_999 and np.array_equal(x, thinned)
+    assert np.array_equal(np.sort(x)[-4:], [99_996, 99_997, 99_998, 99_999]), "the last steps, where a schedule falls"
+    assert figures.thin(y[:50], y[:50])[0].size == 50
+
+
+def test_one_colour_a_schedule():
+    assert figures.color("wsd", 4, 5) == figures.color("wsd") != figures.color("wsd", 0, 5)
+    with pytest.raises(ValueError, match="schedule must be one of cosine, wsd"):
+        figures.color("cosin")

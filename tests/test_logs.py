@@ -1,0 +1,104 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lastiterate import data, logs, schedules
+
+needs_logs = pytest.mark.skipif(bool(data.missing("schaipp2025")), reason=f"the authors' logs are not here: {data.HOW_TO}")
+
+
+def log(train, val, **config):
+    """A log in the authors' format: train is [(iter, lr, loss, norm)], val is [(iter, loss)]."""
+    columns = dict(zip(("iter", "train_lr", "train_loss", "grad_norm"), map(list, zip(*train, strict=True)), strict=True))
+    history = {"train": columns, "val": dict(zip(("iter", "val_loss"), map(list, zip(*val, strict=True)), strict=True))}
+    return {"config": config, "history": history, "summary": {"final-val/loss": 1.5}}
+
+
+def test_doubled_iterations_are_averaged_and_sorted(tmp_path):
+    path = tmp_path / "run.json"
+    train = [(50, 1.0, 3.0, 1.0), (150, 1.0, 1.0, 1.0), (100, 1.0, 2.0, 1.0), (100, 1.0, 4.0, 3.0)]
+    path.write_text(json.dumps(log(train, [(0, 5.0), (100, 4.0), (100, 2.0)])))
+    table = logs.read(path)
+    assert list(table.columns) == logs.COLUMNS
+    assert table["step"].tolist() == [0, 50, 100, 150]
+    assert table.set_index("step").loc[100, ["train_loss", "val_loss", "grad_norm"]].tolist() == [3.0, 3.0, 2.0]
+    assert np.isnan(table["train_loss"][0]) and np.isnan(table["val_loss"][1])
+
+
+@pytest.fixture
+def two_runs(tmp_path, monkeypatch):
+    """A stable run and the cooldown that branched off it, as a source."""
+    stable = log([(t, 1.0, 10.0, 1.0) for t in (10, 20, 30, 40)], [(0, 9.0), (20, 8.0), (30, 7.0)])
+    cooldown = log([(t, 0.5, 5.0, 2.0) for t in (30, 40)], [(20, 6.0), (40, 4.0)])
+    for name, content in (("stable.json", stable), ("cooldown.json", cooldown)):
+        (tmp_path / name).write_text(json.dumps(content))
+    monkeypatch.setattr(data, "fetch", lambda _, file: tmp_path / file)
+    rows = {"file": ["stable.json", "cooldown.json"], "trunk": [np.nan, "stable"], "source": "test", "lr": 1.0}
+    table = pd.DataFrame(rows, index=pd.Index(["stable", "cooldown"], name="run"))
+    monkeypatch.setattr(logs, "find", lambda *_: table)
+    return table
+
+
+def test_cooldown_is_joined_to_its_stable_phase(two_runs):
+    table = logs.load(two_runs.loc[["cooldown"]]).set_index("step")
+    assert table.index.tolist() == [0, 10, 20, 30, 40]
+    assert table["train_loss"].dropna().tolist() == [10.0, 10.0, 5.0, 5.0]
+    assert table["val_loss"].dropna().tolist() == [9.0, 6.0, 4.0], "validation of its own from its own start on"
+    assert set(table["run"]) == {"cooldown"}
+    assert logs.final_val_loss(two_runs).tolist() == [1.5, 1.5]
+
+
+def test_own_logs(tmp_path):
+    path = tmp_path / "export.csv"
+    pd.DataFrame({"Step": [2, 1], "run - norm": [0.5, 0.6], "other": ["a", "b"]}).to_csv(path, index=False)
+    table = logs.read(path, step="Step", grad_norm="run - norm")
+    assert table["grad_norm"].tolist() == [0.6, 0.5] and table["run"].tolist() == ["export"] * 2
+    with pytest.raises(ValueError, match=r"export.csv has no column 'step'; it has 'Step', 'run - norm', 'other'"):
+        logs.read(path)
+    with pytest.raises(ValueError, match="columns must be among run, step, lr"):
+        logs.read(path, gradnorm="run - norm")
+    parquet = tmp_path / "mine.parquet"
+    table.drop(columns="run").to_parquet(parquet)
+    pd.testing.assert_frame_equal(logs.read(parquet, run="export"), table)
+    with pytest.raises(ValueError, match=r"path must end in .json, .csv or .parquet"):
+        logs.read(tmp_path / "log.txt")
+
+
+def test_find_needs_no_download_and_names_are_unique():
+    runs = logs.find()
+    assert len(runs) == 235 and runs.index.is_unique
+    assert logs.find(model="124m", scheduler="wsd", cooldown=0.2)["cooldown"].eq(0.2).all()
+    assert len(logs.find(model=["60m", "93m"], dataset="openwebtext2", scheduler="cosine")) == 6
+    branched = runs[runs["first_step"] > 100]
+    assert branched["trunk"].isin(runs.index).all()
+    assert (runs.loc[branched["trunk"], "lr"].to_numpy() == branched["lr"].to_numpy()).all()
+
+
+@needs_logs
+def test_registry_says_what_the_logs_say():
+    runs = logs.find()
+    for _, row in runs.iloc[::9].iterrows():
+        described = logs.describe(json.loads(data.fetch("schaipp2025", row["file"]).read_text()))
+        for name, value in described.items():
+            assert row[name] == value or (value is None and pd.isna(row[name])), (row["file"], name)
+
+
+@needs_logs
+def test_joined_runs_are_whole_and_follow_their_schedule():
+    runs = logs.find(model="124m", set="main", horizon=50_000, scheduler="wsd", cooldown=[0.2, 0.4], lr=1e-3, shape="linear")
+    table = logs.load(runs)
+    for run, row in runs.iterrows():
+        mine = table[table["run"] == run].dropna(subset="lr")
+        assert mine["step"].tolist() == list(range(50, 50_001, 50))
+        expected = row["lr"] * schedules.warmup(schedules.wsd(row["horizon"], row["cooldown"]), row["warmup"])
+        late = mine["step"] > row["warmup"]
+        assert mine["lr"][late].to_numpy() == pytest.approx(expected[mine["step"][late] - 1], abs=2e-5 * row["lr"] * 3)
+
+
+@needs_logs
+def test_210m_extension_takes_its_middle_from_the_100k_run():
+    run = logs.find(model="210m", set="horizon_transfer", scheduler="wsd", horizon=200_000)
+    table = logs.load(run).dropna(subset="val_loss")
+    assert table["step"].tolist() == list(range(0, 200_000, 200))

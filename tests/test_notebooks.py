@@ -1,0 +1,156 @@
+"""The runner, on a small repository of its own: what runs, what is kept, and what a kill leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lastiterate import data, notebooks
+
+MANIFEST = """
+papers: {p: {title: A paper, authors: Someone, where: here}}
+notebooks: [{name: p/one, seconds: 3}, {name: p/two, seconds: 3}]
+figures:
+  - {id: p/fig1, number: Figure 1, shows: a line, notebook: p/one, data: theory}
+  - {id: p/fig2, number: Figure 2, shows: a log, notebook: p/two, data: "authors' logs"}
+"""
+
+
+def cell(number, source, *tags, outputs=()):
+    lines = source.splitlines(keepends=True)
+    base = {"id": f"cell-{number}", "metadata": {"tags": list(tags)} if tags else {}, "source": lines}
+    return base | {"cell_type": "code", "execution_count": None, "outputs": list(outputs)}
+
+
+def save_figure(name, value):
+    return f"fig, ax = plt.subplots()\nax.plot([1, 2], [0, {value}], label='a')\nfigures.save(fig, '{name}')"
+
+
+SETUP = "import matplotlib.pyplot as plt\nfrom lastiterate import figures\nfigures.style()"
+KEPT = [{"output_type": "stream", "name": "stdout", "text": ["as committed\n"]}]
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    monkeypatch.setenv("LASTITERATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LASTITERATE_MIRROR", raising=False)
+    monkeypatch.setattr(data, "fetch_all", lambda *_: (_ for _ in ()).throw(data.DataError("no network")))
+    monkeypatch.chdir(tmp_path)
+    books = {
+        "one": [
+            cell(1, "height = 3  # of the line\nlabel = 'x'  # its name", "parameters"),
+            cell(2, SETUP),
+            cell(3, "import sys, time\ntime.sleep(1)\nprint('height', height)\nprint('warned', file=sys.stderr)"),
+            cell(4, save_figure("p/fig1", "height")),
+            cell(5, "figures.claim('c', paper=3.0, measured=height, tolerance=0.1);"),
+        ],
+        "two": [cell(1, SETUP), cell(2, "raise RuntimeError('needs logs')", "logs", outputs=KEPT)],
+    }
+    for name, cells in books.items():
+        path = tmp_path / "notebooks" / "p" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"cells": cells, "metadata": notebooks.KERNEL, "nbformat": 4, "nbformat_minor": 5}))
+    (tmp_path / "figures" / "p").mkdir(parents=True)
+    (tmp_path / "figures" / "manifest.yml").write_text(MANIFEST)
+    for suffix in ("png", "json"):
+        (tmp_path / "figures" / "p" / f"fig2.{suffix}").write_text("as committed")
+    return tmp_path
+
+
+def contents(repo):
+    return {p.relative_to(repo): p.read_bytes() for f in ("figures", "notebooks") for p in (repo / f).rglob("*") if p.is_file()}
+
+
+def test_run_all_then_nothing_then_only_what_changed(repo, capsys):
+    assert notebooks.make_figures(repo) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 2 notebooks to run" in printed and "p/fig1  Figure 1       drawn" in printed
+    assert "without the authors' logs: no network" in printed and "1 agrees" in printed
+    assert "p/fig2  Figure 2       not drawn, needs the logs: run `make data`" in printed
+    one = json.loads((repo / "notebooks/p/one.ipynb").read_text())
+    streams = [o for c in one["cells"] for o in c["outputs"] if o["output_type"] == "stream"]
+    assert [s["text"] for s in streams] == ["height 3\n"] or [s["text"] for s in streams] == [["height 3\n"]]
+    assert str(repo) not in json.dumps(one) and "papermill" not in json.dumps(one["metadata"])
+    two = json.loads((repo / "notebooks/p/two.ipynb").read_text())
+    assert two["cells"][1]["outputs"] == KEPT, "cells that need logs keep their committed outputs"
+    assert (repo / "figures/p/fig2.png").read_text() == "as committed"
+
+    before = contents(repo)
+    start = time.monotonic()
+    assert notebooks.make_figures(repo) == 0
+    assert "to run" not in capsys.readouterr().out and time.monotonic() - start < 2
+    os.utime(repo / "notebooks/p/one.ipynb")
+    assert notebooks.make_figures(repo) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 2 notebooks to run" in printed and "p/one" in printed
+    assert contents(repo) == before, "the same bytes again"
+
+
+def test_a_failing_notebook_is_reported_and_left_as_it_was(repo, capsys):
+    path = repo / "notebooks/p/one.ipynb"
+    path.write_text(path.read_text().replace("time.sleep(1)", "1 / 0"))
+    before = path.read_bytes()
+    assert notebooks.make_figures(repo) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED" in printed and "not drawn: " in printed and "ZeroDivisionError" in printed
+    assert path.read_bytes() == before
+
+
+def test_other_parameters_go_to_build(repo, capsys):
+    before = contents(repo)
+    assert notebooks.main(["run", "p/one", "height=5"]) == 0
+    assert contents(repo) == before
+    numbers = json.loads((repo / "build/figures/p/fig1.json").read_text())
+    assert numbers["panels"][0]["lines"][0]["y"] == [0, 5]
+    assert "height 5" in (repo / "build/p/one.ipynb").read_text()
+
+
+def test_unknown_parameter_lists_the_known_ones(repo, capsys):
+    assert notebooks.main(["run", "p/one", "heigth=5"]) == 2
+    error = capsys.readouterr().err
+    assert "has no parameter 'heigth'" in error and "height=3  of the line" in error and "label=" in error
+    assert notebooks.main(["run", "p/one", "height"]) == 2
+    assert "must look like name=value" in capsys.readouterr().err
+    assert notebooks.main(["run", "p/three"]) == 2
+    assert "there is no notebook 'p/three'; there are p/one, p/two" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", [0.3, 2.5, 4.0])
+def test_killed_and_run_again(repo, after):
+    environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache")}
+    command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    process = subprocess.Popen(command, cwd=repo, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for path, content in contents(repo).items():
+        if path.suffix == ".ipynb":
+            json.loads(content)
+    assert notebooks.make_figures(repo) == 0
+    killed = contents(repo)
+    assert not [p for p in killed if p.name.endswith(".partial")]
+    for stamp in (repo / "build" / "stamps").rglob("*.json"):
+        stamp.unlink()
+    assert notebooks.make_figures(repo) == 0
+    assert contents(repo) == killed, "the same as without a kill"
+
+
+def offline():
+    """make_figures in a process of its own, without a network."""
+    data.fetch_all = lambda *_: (_ for _ in ()).throw(data.DataError("no network"))
+    notebooks.main(["figures"])
+
+
+def test_library_files_that_a_notebook_depends_on():
+    modules, _ = notebooks._uses("from lastiterate import transfer\nimport lastiterate.logs", notebooks.LIBRARY)
+    assert modules == {"__init__", "transfer", "logs"}
+    names = {p.name for p in notebooks._module_files("transfer")}
+    assert {"transfer.py", "bounds.py", "schedules.py", "_check.py", "_cauchy.py"} <= names
+    assert not {"logs.py", "data.py", "figures.py", "notebooks.py"} & names
+    assert "schaipp2025.csv" in {p.name for p in notebooks._module_files("logs")}

@@ -1,0 +1,115 @@
+"""The repository holds together: manifest, figures, notebooks, gallery, the lists of dependencies, who imports whom."""
+
+import ast
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from lastiterate import figures, notebooks
+
+
+@pytest.fixture(scope="session")
+def listed(repository):
+    return figures.manifest(repository)
+
+
+def tracked(repository):
+    names = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [repository / name for name in names if name and (repository / name).is_file()]
+
+
+def test_every_listed_figure_is_there_with_its_numbers(repository, listed):
+    for figure in listed["figures"]:
+        for suffix in ("png", "json"):
+            assert (repository / "figures" / f"{figure['id']}.{suffix}").is_file(), figure["id"]
+        numbers = json.loads((repository / "figures" / f"{figure['id']}.json").read_text())
+        assert numbers["figure"] == figure["id"] and any(panel["lines"] for panel in numbers["panels"])
+    on_disk = {p.relative_to(repository / "figures").with_suffix("").as_posix() for p in (repository / "figures").rglob("*.json")}
+    assert on_disk == {figure["id"] for figure in listed["figures"]}
+
+
+def test_notebooks_and_manifest_agree(repository, listed):
+    names = {book["name"] for book in listed["notebooks"]}
+    on_disk = {
+        p.relative_to(repository / "notebooks").with_suffix("").as_posix() for p in (repository / "notebooks").rglob("*.ipynb")
+    }
+    assert names == {n for n in on_disk if "checkpoint" not in n} == {figure["notebook"] for figure in listed["figures"]}
+    for name in names:
+        assert notebooks.drawn(repository, name) == {f["id"] for f in listed["figures"] if f["notebook"] == name}
+
+
+def test_notebooks_read_well_unexecuted(repository, listed):
+    for book in listed["notebooks"]:
+        path = repository / "notebooks" / f"{book['name']}.ipynb"
+        notebook = json.loads(path.read_text())
+        code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+        assert "".join(notebook["cells"][0]["source"]).startswith("# "), path
+        parameters = [c for c in code if c["metadata"].get("tags") == ["parameters"]]
+        assert len(parameters) == 1 and all("#" in line for line in parameters[0]["source"] if line.strip()), path
+        assert not any(o["output_type"] == "error" for c in code for o in c["outputs"]), path
+        assert notebook["metadata"] == notebooks.KERNEL and all(set(c["metadata"]) <= {"tags"} for c in code), path
+        text = path.read_text()
+        for link in re.findall(
+            r"\]\(([^)#:]+\.(?:ipynb|md|csv|yml))\)", "".join("".join(c["source"]) for c in notebook["cells"])
+        ):
+            assert (path.parent / link).exists(), (path, link)
+        assert "at 0x" not in text, "an object's address changes from run to run"
+
+
+def test_claims_are_unique_and_cover_the_numbers_to_reproduce(repository, listed):
+    claims = [c for book in listed["notebooks"] for c in notebooks.claims(repository, book["name"])]
+    ids = [c["id"] for c in claims]
+    assert len(ids) == len(set(ids))
+    needed = {"fig03-cosine-A", "fig03-cosine-B", "fig03-wsd-A", "fig03-wsd-B", "fig03-ratio", "fig18-best-bounds"}
+    needed |= {"fig11-linear", "fig11-1-sqrt", "fig08-rho", "fig09-cooldown", "fig12-gap", "fig10-lower-is-better"}
+    assert needed <= set(ids)
+    assert all(c["verdict"] == "agrees" or c["note"] for c in claims), "a claim that differs is explained"
+
+
+def test_gallery_is_made_from_the_manifest(repository, listed):
+    assert (repository / "figures" / "README.md").read_text() == figures.gallery(listed)
+
+
+def test_three_lists_of_dependencies_agree(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    lock = dict(
+        line.split("==") for line in (repository / "requirements.lock").read_text().splitlines() if not line.startswith("#")
+    )
+    lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
+
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(lock[requirement.name.lower()]), requirement
+    conda = yaml.safe_load((repository / "environment.yml").read_text())["dependencies"]
+    assert next(d["pip"] for d in conda if isinstance(d, dict)) == ["-r requirements.lock", "-e ."]
+    assert f"python {project['requires-python']}" in conda
+
+
+def test_imports_go_one_way(repository):
+    allowed = {"schedules": {"math", "numpy", "lastiterate", "torch"}, "bounds": {"math", "numpy", "scipy", "lastiterate"}}
+    for name, modules in allowed.items():
+        tree = ast.parse((repository / "lib" / "lastiterate" / f"{name}.py").read_text())
+        imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        assert {m.split(".")[0] for m in imported} <= modules
+        assert not {p.stem for p in notebooks._module_files(name)} & {"data", "logs", "figures", "notebooks", "worstcase"}
+
+
+def test_no_paths_of_one_machine(repository):
+    for path in tracked(repository):
+        if path.suffix in {".py", ".ipynb", ".md", ".yml", ".toml", ".lock", ".cff", ".csv", ""}:
+            found = re.search(r"(^|[\s\"'(=])/(home|root|tmp|work|Users|opt)/", path.read_text(encoding="utf-8"))
+            assert not found, path
+
+
+def test_code_is_checked(repository):
+    for command in (["check", "."], ["format", "--check", "."]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command], cwd=repository, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from lastiterate import bounds, schedules, transfer
+
+# T2: the papers' value for T1 = 4000, on a grid of 33 points
+RHO = {6000: 0.625, 8000: 0.525, 10_000: 0.475, 12_000: 0.425, 14_000: 0.400, 16_000: 0.375}
+FRACTION = {6000: 0.4375, 8000: 0.634, 10_000: 0.775, 12_000: 0.8875, 14_000: 0.972}
+
+
+def test_ratio_is_that_of_the_best_rates_and_inverts():
+    a, b = schedules.wsd(6400, 0.2), schedules.linear(6400)
+    assert np.log(transfer.lr_ratio(a, b)) == pytest.approx(0.665, abs=5e-4)
+    assert transfer.lr_ratio(a, b) * transfer.lr_ratio(b, a) == pytest.approx(1, rel=1e-13)
+    assert transfer.lr_ratio(a, b, G=7.0) == pytest.approx(transfer.lr_ratio(a, b), rel=1e-13)
+    G = np.linspace(1, 2, 6400)
+    assert transfer.lr_ratio(a, b, G) == pytest.approx(bounds.optimal_lr(b, G)[0] / bounds.optimal_lr(a, G)[0], rel=1e-13)
+
+
+@pytest.mark.parametrize(("T2", "grid"), RHO.items())
+def test_extend_rate_solves_and_matches_the_papers_grid(T2, grid):
+    rho = transfer.extend_rate(4000, T2)
+    assert abs(rho - grid) <= 0.0125
+    tuned = bounds.optimal_lr(schedules.wsd(4000))[0]
+    assert bounds.optimal_lr(schedules.two_stage(T2, 3200, rho))[0] == pytest.approx(tuned, rel=1e-10)
+
+
+def test_extend_rate_is_the_larger_root():
+    tuned = bounds.optimal_lr(schedules.wsd(4000))[0]
+    rho = transfer.extend_rate(4000, 8000)
+    for above in np.linspace(rho + 1e-3, 1, 50):
+        assert bounds.optimal_lr(schedules.two_stage(8000, 3200, above))[0] < tuned
+
+
+@pytest.mark.parametrize(("T2", "grid"), FRACTION.items())
+def test_extend_cooldown_solves_and_matches_the_papers_grid(T2, grid):
+    fraction = transfer.extend_cooldown(4000, T2)
+    assert abs(fraction - grid) <= 0.0141
+    tuned = bounds.optimal_lr(schedules.wsd(4000))[0]
+    at, one_more = (bounds.optimal_lr(schedules.wsd(T2, c))[0] for c in (fraction, fraction + 1 / (T2 + 1)))
+    assert at <= tuned <= one_more
+
+
+def test_nothing_to_extend():
+    assert transfer.extend_rate(4000, 4000) == 1.0
+    assert transfer.extend_cooldown(4000, 4000, 0.3) == 0.3
+
+
+def test_too_long_for_any_cooldown():
+    with pytest.raises(ValueError, match="T2 must be shorter"):
+        transfer.extend_cooldown(4000, 40_000)
+
+
+def test_rho_depends_on_the_ratio_of_horizons():
+    assert transfer.extend_rate(2000, 6000) == pytest.approx(transfer.extend_rate(20_000, 60_000), abs=5e-3)

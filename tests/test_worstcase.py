@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lastiterate import bounds, schedules, worstcase
+
+
+@pytest.mark.parametrize("T", [5, pytest.param(20, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.slow)])
+def test_linear_decay_guarantee_is_tight(T):
+    gamma, G, D = 0.7 / np.sqrt(T), 2.0, 3.0
+    eta = gamma * (1 - np.arange(1, T + 1) / T)
+    eta[-1] = 1.0  # moves nothing: x_T is reached before
+    assert worstcase.exact(eta, G, D) == pytest.approx(D**2 / (2 * gamma * T) + gamma * G**2 / 2, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_refined_guarantee_is_tight_for_any_norms():
+    T, D = 12, 3.0
+    G = np.random.default_rng(0).random(T) + 0.3
+    w = G**-2.0
+    eta = D / np.sqrt(np.sum(w**2 * G**2)) * w * (w.sum() - np.cumsum(w)) / w.sum()
+    assert worstcase.exact(eta, G, D) == pytest.approx(D / np.sqrt(w.sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_never_above_the_bound_for_random_schedules(seed):
+    rng = np.random.default_rng(seed)
+    T = int(rng.integers(1, 7))
+    eta, G = rng.uniform(0.05, 1, T), rng.uniform(0.5, 2, T)
+    exact = worstcase.exact(eta, G, 1.5)
+    assert exact <= bounds.omega(eta, G, 1.5, horizons=T) * (1 + 1e-7)
+    assert exact > 0.1 * G[-1] * 1.5 / T, "a linear function alone does that"
+
+
+def test_one_step_is_the_lipschitz_bound():
+    assert worstcase.exact(np.array([0.3]), G=2.0, D=3.0) == pytest.approx(6.0, rel=1e-6)
+
+
+def test_the_last_step_moves_nothing():
+    eta = schedules.wsd(5, 0.4)
+    changed = np.append(eta[:-1], 10.0)
+    assert worstcase.exact(changed) == pytest.approx(worstcase.exact(eta), rel=1e-7)
+
+
+def test_committed_table(repository):
+    table = pd.read_csv(repository / "data" / "worstcase.csv")
+    assert len(table) == 66
+    for (name, T), rows in table.groupby(["schedule", "T"]):
+        eta = getattr(schedules, name)(T)
+        lr = bounds.optimal_lr(eta)[0]
+        assert rows["lr"].to_numpy() == pytest.approx(lr, rel=1e-8)
+        assert np.all(rows["exact"] <= bounds.omega(lr * eta, horizons=rows["t"].to_numpy()) * (1 + 1e-7)), name
+
+
+def test_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    cases = [("linear", schedules.linear(4), [1, 4])]
+    first = worstcase.table(path, cases)
+    monkeypatch.setattr(worstcase, "exact", lambda *_: pytest.fail("solved again"))
+    pd.testing.assert_frame_equal(worstcase.table(path, cases), first)
