@@ -54,9 +54,7 @@ def main():
     one = seconds(lambda: bounds.omega(eta, horizons=T), 50)
     sweep = seconds(lambda: [a / gammas + gammas * b for a, b in [bounds.omega_terms(eta)]], 50)
     known = seconds(lambda: t1 / gammas + gammas * t2, 200)
-    print(
-        f"a sweep over 1000 rates at T = {T:,}: {sweep / one:.2f} times one evaluation ({known * 1e6:.0f} µs once T1, T2 are known)"
-    )
+    print(f"a sweep over 1000 rates at T = {T:,}: {sweep / one:.2f} times one evaluation ({known * 1e6:.0f} µs with T1, T2)")
 
     recursion, conic = seconds(lambda: design.optimal(2000)), seconds(lambda: design.optimal(2000, method="clarabel"), 3)
     ratio = conic / recursion

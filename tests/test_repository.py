@@ -1,6 +1,7 @@
 """The repository holds together: manifest, figures, notebooks, gallery, the lists of dependencies, who imports whom."""
 
 import ast
+import doctest
 import itertools
 import json
 import re
@@ -56,9 +57,8 @@ def test_notebooks_read_well_unexecuted(repository, listed):
         assert not any(o["output_type"] == "error" for c in code for o in c["outputs"]), path
         assert notebook["metadata"] == notebooks.KERNEL and all(set(c["metadata"]) <= {"tags"} for c in code), path
         text = path.read_text()
-        for link in re.findall(
-            r"\]\(([^)#:]+\.(?:ipynb|md|csv|yml))\)", "".join("".join(c["source"]) for c in notebook["cells"])
-        ):
+        prose = "".join("".join(c["source"]) for c in notebook["cells"])
+        for link in re.findall(r"\]\(([^)#:]+\.(?:ipynb|md|csv|yml))\)", prose):
             assert (path.parent / link).exists(), (path, link)
         assert "at 0x" not in text, "an object's address changes from run to run"
 
@@ -90,6 +90,11 @@ def test_three_lists_of_dependencies_agree(repository):
     conda = yaml.safe_load((repository / "environment.yml").read_text())["dependencies"]
     assert next(d["pip"] for d in conda if isinstance(d, dict)) == ["-r requirements.lock", "-e ."]
     assert f"python {project['requires-python']}" in conda
+
+
+def test_readme_examples(repository):
+    results = doctest.testfile(str(repository / "README.md"), module_relative=False)
+    assert results.attempted > 5 and results.failed == 0
 
 
 def test_imports_go_one_way(repository):

@@ -80,10 +80,18 @@ def fetch_all(source, files=None):
     Returns:
         List of paths.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from tqdm import tqdm
 
     files = list(registry(source)) if files is None else list(files)
-    return [fetch(source, file) for file in tqdm(files, desc=source, unit="file", disable=None)]
+    with ThreadPoolExecutor(8) as pool:
+        paths = [pool.submit(fetch, source, file) for file in files]
+        try:
+            return [path.result() for path in tqdm(paths, desc=source, unit="file", disable=None)]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # the first failure stops the rest
+            raise
 
 
 def missing(source):
