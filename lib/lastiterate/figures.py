@@ -165,7 +165,8 @@ def save(fig, name, note=""):
         folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode()
     )
     plt.close(fig)
-    _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"})
+    size = {"image/png": {"width": round(100 * fig.get_figwidth())}}  # the same scale for narrow and wide figures
+    _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"}, size)
 
 
 def claim(id, *, paper, measured, tolerance=0.0, note=""):
@@ -305,7 +306,7 @@ def _rounded(value):
     return value
 
 
-def _display(bundle):
+def _display(bundle, metadata=None):
     """Show in a notebook; do nothing elsewhere."""
     try:
         shell = get_ipython()
@@ -318,4 +319,4 @@ def _display(bundle):
             import base64
 
             bundle = bundle | {"image/png": base64.b64encode(bundle["image/png"]).decode()}
-        display(bundle, raw=True)
+        display(bundle, raw=True, metadata=metadata or {})

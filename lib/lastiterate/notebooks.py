@@ -224,7 +224,6 @@ def _settled(outputs, count):
                 continue
         if output["output_type"] == "execute_result":
             output["execution_count"] = count
-        output.get("metadata", {}).clear()
         settled.append(output)
     return settled
 
