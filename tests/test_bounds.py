@@ -48,6 +48,7 @@ def test_all_horizons_equal_one_sum_each(T):
     t = np.arange(1, T + 1)
     cases = {
         "constant": np.ones(T), "cosine": schedules.cosine(T), "1/t": 1 / t, "rising": t / T, "exponential": 0.99**t,
+        "steep": 0.97**t,
         "step": np.where(t < T / 2, 1.0, 1e-4), "spikes": np.where(t % 97 == 0, 1e6, 1.0),
     }  # fmt: skip
     for name, eta in cases.items():

@@ -38,7 +38,7 @@ def test_json_has_the_plotted_numbers(folder):
     draw()
     numbers = json.loads((folder / "paper" / "fig01.json").read_text())
     left, right = numbers["panels"]
-    assert left["lines"] == [{"label": "a line", "x": [1, 2, 3], "y": [0.33333333, 2, None]}]
+    assert left["lines"] == [{"label": "a line", "x": [1, 2, 3], "y": [0.333333, 2, None]}]
     assert right["lines"] == [{"label": "points", "x": [1, 2], "y": [3, 4]}]
     assert (right["title"], right["xlabel"], right["scale"]) == ("t", "x", ["log", "linear"])
 

@@ -20,6 +20,7 @@ from scipy.special import digamma
 from lastiterate import _check
 from lastiterate._cauchy import causal_cauchy_sums
 
+WIDEST = 1e-20  # smallest rate over the sum of all for which the tree code keeps its digits
 FEW_HORIZONS = 32  # up to so many horizons are summed one by one, in O(T) each; more go through the tree code
 
 
@@ -37,7 +38,8 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
     Returns:
         Array of Ω_t, in units of f: shape (T,), or the shape of `horizons`; a float for a single horizon.
         A few horizons are summed directly, within 1e-13 relative. All horizons together cost O(T log T): far blocks of the
-        sum go through 18 Chebyshev nodes, which adds less than 1e-13 relative.
+        sum go through 18 Chebyshev nodes, which adds less than 1e-12 relative (1e-14 for the schedules of `schedules`). Rates
+        that span more than 20 powers of ten are summed directly at every horizon.
 
     Raises:
         ValueError: on bad input, and where a horizon ends on a zero step: the bound is infinite there.
@@ -53,7 +55,7 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
     eta, G, D = _checked(eta, G, D)
     horizons, scalar = _checked_horizons(horizons, eta)
     noise = np.square(eta * G)
-    if horizons.size <= FEW_HORIZONS:
+    if horizons.size <= FEW_HORIZONS or eta.sum() * WIDEST > eta[eta > 0].min():
         values = np.array([sum(_terms(eta[:t], G[:t], D)) for t in horizons])
     else:
         with np.errstate(divide="ignore", invalid="ignore"):  # at steps of zero, which were refused above if asked for

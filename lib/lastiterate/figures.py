@@ -34,7 +34,7 @@ LABELS = {
 }
 FIGURE = "application/vnd.lastiterate.figure+json"  # what `save` and `claim` leave in a notebook's outputs, besides what
 CLAIM = "application/vnd.lastiterate.claim+json"  # a reader sees: tables of figures and claims are read from there
-DIGITS = 8  # significant digits of numbers in JSON: enough to check, too few for processors to differ in
+DIGITS = 6  # significant digits of numbers in JSON: enough to check, too few for processors to differ in
 MAX_POINTS = 1500  # points of a curve that are drawn; see `thin`
 
 
