@@ -36,7 +36,7 @@ notebook: env  ## run one notebook into build/ with other parameters: NB=paper/n
 	@$(PY) -m lastiterate.notebooks run $(NB) $(ARGS)
 
 lab: env  ## open the notebooks in JupyterLab
-	@$(PY) -m jupyterlab --notebook-dir=notebooks
+	@$(PY) -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 data: env  ## download the authors' logs ahead (41 MB), verified
 	@$(PY) -m lastiterate.data
@@ -53,5 +53,6 @@ lint: env  ## check and format the code
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:  ## remove .venv and build/, and nothing that is committed
+	find figures -name "*.pdf" -delete
 	rm -rf .venv build .pytest_cache .hypothesis .ruff_cache lib/lastiterate.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -54,10 +54,31 @@ def test_bad_download_is_refused_and_not_kept(source, tmp_path, damage):
     assert data.fetch("test", "sub/log.json").read_bytes() == CONTENT
 
 
-def test_damaged_cache_is_downloaded_again(source):
+@pytest.mark.parametrize("damaged", [CONTENT[:50], CONTENT.replace(b"1", b"2")])
+def test_damaged_cache_is_downloaded_again_and_never_kept(source, damaged):
     path = data.fetch("test", "sub/log.json")
-    path.write_bytes(CONTENT[:50])
+    path.write_bytes(damaged)
+    assert data.missing("test") == ["sub/log.json"]
     assert data.fetch("test", "sub/log.json").read_bytes() == CONTENT
+    path.write_bytes(damaged)
+    (source / "sub" / "log.json").unlink()
+    with pytest.raises(data.DataError, match="404"):
+        data.fetch("test", "sub/log.json")
+    assert not path.exists()
+
+
+def test_mirror_that_is_not_there(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("LASTITERATE_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(data.DataError, match=r"LASTITERATE_MIRROR names .*nowhere', which is not a folder"):
+        data.fetch("test", "sub/log.json")
+
+
+def test_relative_mirror(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LASTITERATE_MIRROR", "mirror")
+    (tmp_path / "mirror" / "test" / "sub").mkdir(parents=True)
+    (tmp_path / "mirror" / "test" / "sub" / "log.json").write_bytes(CONTENT)
+    assert data.fetch("test", "sub/log.json").is_absolute()
 
 
 def test_mirror_comes_first_and_is_verified(source, tmp_path, monkeypatch):

@@ -44,3 +44,8 @@ def test_clarabel_agrees_without_knowing_the_recursion(T, decay):
     assert eta_conic == pytest.approx(eta, abs=2e-3)
     for value in ("solver_primal", "solver_dual"):
         assert certificate[value] == pytest.approx(bound, rel=1e-5)
+
+
+def test_clarabel_says_when_it_fails():
+    with pytest.raises(RuntimeError, match="use method='recursion'"):
+        design.optimal(50, 10.0 ** -np.arange(50), method="clarabel")

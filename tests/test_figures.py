@@ -87,8 +87,18 @@ def test_claims(paper, measured, tolerance, verdict):
 def test_claims_that_cannot_be_compared():
     with pytest.raises(ValueError, match="measured must be True or False"):
         figures.claim("test", paper="a statement", measured=3.0)
+    with pytest.raises(ValueError, match="tolerance must be a finite number >= 0, got -1"):
+        figures.claim("test", paper=1.0, measured=1.0, tolerance=-1)
+    with pytest.raises(ValueError, match="measured must be finite, got nan"):
+        figures.claim("test", paper=1.0, measured=np.nan)
     with pytest.raises(ValueError, match="measured must have the length of paper, 2"):
         figures.claim("test", paper=[1, 2], measured=[1.0])
+
+
+def test_claims_are_not_compared_under_other_parameters(monkeypatch):
+    monkeypatch.setenv("LASTITERATE_OTHER_PARAMETERS", "1")
+    record = figures.claim("test", paper=[1, 2], measured=np.array([3.0]), tolerance=0.1)
+    assert record["verdict"] == "not compared: other parameters" and record["measured"] == [3.0]
 
 
 def test_thin_keeps_ends_and_short_curves():

@@ -62,6 +62,18 @@ def test_own_logs(tmp_path):
     parquet = tmp_path / "mine.parquet"
     table.drop(columns="run").to_parquet(parquet)
     pd.testing.assert_frame_equal(logs.read(parquet, run="export"), table)
+    for text, message in (
+        ("step,val_loss\n1,x\n2,3\n", "column 'val_loss' must have numbers, got 'x' in row 1"),
+        ("step,val_loss\n1,2\n,3\n", "column 'step' must have numbers, got 'nan' in row 2"),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            logs.read(tmp_path / "bad.csv")
+    (tmp_path / "sparse.csv").write_text("step,iter,val_loss\n7,1,2.5\n8,2,\n")
+    assert logs.read(tmp_path / "sparse.csv", step="iter")["step"].tolist() == [1, 2]
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"bad.json is not a log in the authors' format"):
+        logs.read(tmp_path / "bad.json")
     with pytest.raises(ValueError, match=r"path must end in .json, .csv or .parquet"):
         logs.read(tmp_path / "log.txt")
 

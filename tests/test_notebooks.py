@@ -31,6 +31,12 @@ def save_figure(name, value):
     return f"fig, ax = plt.subplots()\nax.plot([1, 2], [0, {value}], label='a')\nfigures.save(fig, '{name}')"
 
 
+PARAMETERS = """
+height = 3  # of the line, e.g. h = 3
+label = 'x'  # its name
+levels = [2**-1, 2]  # a list
+rate = 0.5  # a number
+"""
 SETUP = "import matplotlib.pyplot as plt\nfrom lastiterate import figures\nfigures.style()"
 KEPT = [{"output_type": "stream", "name": "stdout", "text": ["as committed\n"]}]
 
@@ -43,7 +49,11 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     books = {
         "one": [
-            cell(1, "height = 3  # of the line\nlabel = 'x'  # its name", "parameters"),
+            cell(
+                1,
+                "height = 3  # of the line, e.g. h = 3\nlabel = 'x'  # its name\nlevels = [2**-1, 2]  # a list\nrate = 0.5  # a number",
+                "parameters",
+            ),
             cell(2, SETUP),
             cell(3, "import sys, time\ntime.sleep(1)\nprint('height', height)\nprint('warned', file=sys.stderr)"),
             cell(4, save_figure("p/fig1", "height")),
@@ -69,9 +79,9 @@ def contents(repo):
 def test_run_all_then_nothing_then_only_what_changed(repo, capsys):
     assert notebooks.make_figures(repo) == 0
     printed = capsys.readouterr().out
-    assert "2 of 2 notebooks to run" in printed and "p/fig1  Figure 1       drawn" in printed
+    assert "2 of 2 notebooks to run" in printed and "p/fig1  Figure 1  drawn" in printed
     assert "without the authors' logs: no network" in printed and "1 agrees" in printed
-    assert "p/fig2  Figure 2       not drawn, needs the logs: run `make data`" in printed
+    assert "p/fig2  Figure 2  not drawn: needs the authors' logs" in printed and "run `make data`" in printed
     one = json.loads((repo / "notebooks/p/one.ipynb").read_text())
     streams = [o for c in one["cells"] for o in c["outputs"] if o["output_type"] == "stream"]
     assert [s["text"] for s in streams] == ["height 3\n"] or [s["text"] for s in streams] == [["height 3\n"]]
@@ -97,7 +107,7 @@ def test_a_failing_notebook_is_reported_and_left_as_it_was(repo, capsys):
     before = path.read_bytes()
     assert notebooks.make_figures(repo) == 1
     printed = capsys.readouterr().out
-    assert "FAILED" in printed and "not drawn: " in printed and "ZeroDivisionError" in printed
+    assert "FAILED" in printed and "not drawn: p/one failed" in printed and "ZeroDivisionError" in printed
     assert path.read_bytes() == before
 
 
@@ -113,11 +123,37 @@ def test_other_parameters_go_to_build(repo, capsys):
 def test_unknown_parameter_lists_the_known_ones(repo, capsys):
     assert notebooks.main(["run", "p/one", "heigth=5"]) == 2
     error = capsys.readouterr().err
-    assert "has no parameter 'heigth'" in error and "height=3  of the line" in error and "label=" in error
+    assert "has no parameter 'heigth'" in error and "height=3  of the line" in error and "label='x'  its name" in error
+    assert notebooks.main(["run"]) == 2
+    assert "NB names the notebook to run" in capsys.readouterr().err
     assert notebooks.main(["run", "p/one", "height"]) == 2
     assert "must look like name=value" in capsys.readouterr().err
     assert notebooks.main(["run", "p/three"]) == 2
     assert "there is no notebook 'p/three'; there are p/one, p/two" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("height=1e3", 1000), ("rate=1e-3", 1e-3), ("rate=2", 2), ("levels=[1e-2,3]", [1e-2, 3]), ("label=a=b", "a=b")],
+)
+def test_values_are_read_as_python(repo, text, value):
+    known = notebooks.parameters_of(repo / "notebooks/p/one.ipynb")
+    assert {name: default for name, (default, _) in known.items()} == {"height": 3, "label": "x", "levels": [0.5, 2], "rate": 0.5}
+    name, _, text = text.partition("=")
+    assert notebooks._parsed(name, text, known[name][0]) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["height=2.5", "height=abc", "height=", "height=True", "levels=[1", "levels=3", "levels=[]", "rate=x"]
+)
+def test_values_of_another_type_are_refused(repo, capsys, text):
+    assert notebooks.main(["run", "one", text]) == 2
+    assert f"{text.partition('=')[0]} must be a" in capsys.readouterr().err
+
+
+def test_names_of_files_are_those_of_the_callers_folder(repo):
+    (repo / "log.csv").write_text("step\n1\n")
+    assert notebooks._parsed("my_log", "log.csv", "") == str(repo / "log.csv")
 
 
 @pytest.mark.parametrize("after", [0.3, 2.5, 4.0])

@@ -24,14 +24,13 @@ def causal_cauchy_sums(steps, weights):
     steps = np.concatenate([steps, np.ones(pad)])  # the padding has no weight and lies behind everything
     weights = np.concatenate([weights, np.zeros(pad)])
 
-    # Running sums as unevaluated pairs high + low: additions are sequential, so their rounding errors are known exactly.
-    high = np.cumsum(steps)
-    before = np.concatenate([[0.0], high[:-1]])
-    rounded = high - before
-    low = np.cumsum((before - (high - rounded)) + (steps - rounded))
+    # Running sums in three parts, each that of the rounding errors of the one before, which are known exactly.
+    high, errors = _running_sum(steps)
+    low, errors = _running_sum(errors)
+    lowest, _ = _running_sum(errors)
 
     def distance(i, j):  # S_i − S_j to full relative accuracy
-        return (high[i] - high[j]) + (low[i] - low[j])
+        return (high[i] - high[j]) + ((low[i] - low[j]) + (lowest[i] - lowest[j]))
 
     # Blocks are numbered like a heap: 1 is all steps, the children of b are 2b and 2b + 1, leaves come last.
     blocks = np.arange(2 * leaves)
@@ -53,6 +52,14 @@ def causal_cauchy_sums(steps, weights):
     if far_pairs.size:
         near += _far_field(far_pairs, leaves, m, weights, first, length, distance)
     return near.T.ravel()[:T]
+
+
+def _running_sum(values):
+    """(running sums, rounding error of each addition): cumsum adds in order, so Knuth's two-sum applies to each step."""
+    total = np.cumsum(values)
+    before = np.concatenate([[0.0], total[:-1]])
+    rounded = total - before
+    return total, (before - (total - rounded)) + (values - rounded)
 
 
 def _near_field(steps, weights):

@@ -1,7 +1,7 @@
 """Argument checks shared by every public function: a clear ``ValueError`` before any work is done."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -24,10 +24,11 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
         allowed = f"a finite number {'>' if open_low else '>='} {low:g}"
     else:
         allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    number = float(value)
     if not math.isfinite(number) or number < low or number > high or (open_low and number == low):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
     return number
@@ -36,9 +37,12 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
 def array(name, value):
     """`value` as a finite, non-negative, non-empty 1-D float64 array, or a ValueError that names it."""
     try:
-        out = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a 1-D array of numbers, got {value!r}") from None
+        given = np.asarray(value)
+    except ValueError:  # ragged
+        given = np.array([None])
+    if np.ma.is_masked(value) or (given.dtype.kind not in "iuf" and given.size):
+        raise ValueError(f"{name} must be a 1-D array of real numbers, got {value!r}")
+    out = given.astype(np.float64)
     if out.ndim != 1 or out.size == 0:
         raise ValueError(f"{name} must be a non-empty 1-D array, got shape {out.shape}")
     bad = np.flatnonzero(~np.isfinite(out))

@@ -20,7 +20,7 @@ from scipy.special import digamma
 from lastiterate import _check
 from lastiterate._cauchy import causal_cauchy_sums
 
-WIDEST = 1e-20  # smallest rate over the sum of all for which the tree code keeps its digits
+WIDEST = 1e-35  # smallest rate over the sum of all for which the tree code keeps its digits
 FEW_HORIZONS = 32  # up to so many horizons are summed one by one, in O(T) each; more go through the tree code
 
 
@@ -39,7 +39,7 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
         Array of Ω_t, in units of f: shape (T,), or the shape of `horizons`; a float for a single horizon.
         A few horizons are summed directly, within 1e-13 relative. All horizons together cost O(T log T): far blocks of the
         sum go through 18 Chebyshev nodes, which adds less than 1e-12 relative (1e-14 for the schedules of `schedules`). Rates
-        that span more than 20 powers of ten are summed directly at every horizon.
+        that span more than 35 powers of ten are summed directly at every horizon, in O(T²).
 
     Raises:
         ValueError: on bad input, and where a horizon ends on a zero step: the bound is infinite there.
@@ -227,14 +227,16 @@ def _checked_horizons(horizons, eta):
     T = eta.size
     if horizons is None:
         horizons = np.arange(1, T + 1)
-    scalar = np.ndim(horizons) == 0
-    asked = np.atleast_1d(np.asarray(horizons))
+    try:
+        asked = np.atleast_1d(np.asarray(horizons))
+    except ValueError:  # ragged
+        asked = np.empty(0)
     if asked.dtype.kind not in "iu" or asked.ndim != 1 or asked.size == 0 or asked.min() < 1 or asked.max() > T:
         raise ValueError(f"horizons must be integers in 1..{T}, got {horizons!r}")
     zero = asked[eta[asked - 1] == 0]
     if zero.size:
         raise ValueError(f"eta must be positive at the last step of a bound, got 0 at step {zero[0]}: Ω is infinite there")
-    return asked, scalar
+    return asked, np.ndim(horizons) == 0
 
 
 def _terms(eta, G, D):

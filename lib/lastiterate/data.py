@@ -8,6 +8,7 @@ for in this order: the folder named by LASTITERATE_MIRROR, the cache (LASTITERAT
 
 import csv
 import functools
+import hashlib
 import os
 import sys
 from importlib import resources
@@ -50,11 +51,12 @@ def fetch(source, file):
     import pooch
     import requests
 
-    mirror = os.environ.get("LASTITERATE_MIRROR")
-    if mirror and (path := Path(mirror, source, file)).is_file():
+    if (mirror := _mirror()) and (path := mirror / source / file).is_file():
         if (found := pooch.file_hash(path)) != known[file]:
             raise DataError(_differs(path, known[file], found, "replace it, or unset LASTITERATE_MIRROR"))
         return path
+    if (cached := cache_folder() / source / file).is_file() and pooch.file_hash(cached) != known[file]:
+        cached.unlink()  # damaged: not to stay, whatever comes of the download
     cache = pooch.create(cache_folder() / source, SOURCES[source]["url"], registry=known)
     pooch.get_logger().setLevel("WARNING")
     try:
@@ -63,11 +65,11 @@ def fetch(source, file):
         found = str(error).partition("but got ")[2].partition(".")[0]
         raise DataError(_differs(cache.get_url(file), known[file], found, "the download was deleted: try again")) from None
     except requests.RequestException as error:
-        reason = type(error).__name__
+        reason = str(error) if isinstance(error, requests.HTTPError) else f"{type(error).__name__}, is there a network?"
         raise DataError(f"cannot download {cache.get_url(file)} ({reason}): {HOW_TO}") from None
     except OSError as error:
         raise DataError(
-            f"cannot write to the cache folder {cache.path} ({error.strerror}): "
+            f"cannot write to the cache folder {cache.path} ({error.strerror or error}): "
             "make it writable, or set LASTITERATE_CACHE to another folder"
         ) from None
 
@@ -95,16 +97,19 @@ def fetch_all(source, files=None):
 
 
 def missing(source):
-    """Files of a source that are neither in the mirror nor in the cache (by name and size; `fetch` verifies the rest).
+    """Files of a source that are neither in the mirror nor in the cache, or differ there from what they should be.
 
     Returns:
         List of names in the registry.
+
+    Raises:
+        DataError: where LASTITERATE_MIRROR names a folder that does not exist.
     """
-    folders = [Path(f) for f in (os.environ.get("LASTITERATE_MIRROR"), cache_folder()) if f]
+    folders = [folder / source for folder in (_mirror(), cache_folder()) if folder]
 
     def there(row):
-        paths = (folder / source / row["file"] for folder in folders)
-        return any(path.is_file() and path.stat().st_size == int(row["bytes"]) for path in paths)
+        path = next((path for folder in folders if (path := folder / row["file"]).is_file()), None)
+        return path is not None and hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
 
     return [row["file"] for row in _rows(source) if not there(row)]
 
@@ -113,7 +118,15 @@ def cache_folder():
     """Folder in which downloads are kept, as a pathlib.Path: LASTITERATE_CACHE, or the user's cache folder."""
     import platformdirs
 
-    return Path(os.environ.get("LASTITERATE_CACHE") or platformdirs.user_cache_dir("lastiterate"))
+    return Path(os.environ.get("LASTITERATE_CACHE") or platformdirs.user_cache_dir("lastiterate")).absolute()
+
+
+def _mirror():
+    """The folder that LASTITERATE_MIRROR names, or None where it is not set."""
+    mirror = os.environ.get("LASTITERATE_MIRROR")
+    if mirror and not Path(mirror).is_dir():
+        raise DataError(f"LASTITERATE_MIRROR names {mirror!r}, which is not a folder: correct it, or unset it")
+    return Path(mirror).absolute() if mirror else None
 
 
 def registry(source):

@@ -180,7 +180,8 @@ def claim(id, *, paper, measured, tolerance=0.0, note=""):
         note: what explains a difference, or what was measured for a statement.
 
     Returns:
-        A dict with id, paper, measured, tolerance, note and verdict: "agrees", "differs" or "not tested at this scale".
+        A dict with id, paper, measured, tolerance, note and verdict: "agrees", "differs", "not tested at this scale", or
+        "not compared: other parameters" where `make notebook` runs with parameters that are not the paper's.
 
     Raises:
         ValueError: where `paper` and `measured` cannot be compared.
@@ -188,8 +189,13 @@ def claim(id, *, paper, measured, tolerance=0.0, note=""):
     >>> claim("doc-example", paper=0.5, measured=0.52, tolerance=0.05)["verdict"]
     'agrees'
     """
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}")
     if measured is None:
         verdict = "not tested at this scale"
+    elif os.environ.get("LASTITERATE_OTHER_PARAMETERS"):  # set by `make notebook`: the paper's value is for its own
+        verdict = "not compared: other parameters"
+        measured = np.asarray(measured).tolist()
     elif isinstance(paper, str):
         if not isinstance(measured, bool | np.bool_):
             raise ValueError(f"measured must be True or False where paper is a statement, got {measured!r}")
@@ -197,8 +203,10 @@ def claim(id, *, paper, measured, tolerance=0.0, note=""):
         verdict = "agrees" if measured else "differs"
     else:
         theirs, ours = np.atleast_1d(np.asarray(paper, float)), np.atleast_1d(np.asarray(measured, float))
-        if theirs.shape != ours.shape:
+        if theirs.shape != ours.shape or not ours.size:
             raise ValueError(f"measured must have the length of paper, {theirs.size}, got {ours.size}")
+        if not np.all(np.isfinite(ours)):
+            raise ValueError(f"measured must be finite, got {measured!r}")
         verdict = "agrees" if np.all(np.abs(theirs - ours) <= tolerance * (1 + 1e-9)) else "differs"
         decimals = max(0, 1 - math.floor(math.log10(tolerance))) if tolerance else 6
         measured = [round(v, decimals) for v in ours.tolist()]

@@ -27,7 +27,7 @@ def find(source="schaipp2025", **attributes):
 
     Args:
         source: a key of data.SOURCES.
-        **attributes: column = value, or column = list of values; columns are `model` ("124m"), `dataset`, `scheduler`
+        **attributes: column = value, or column = several values; columns are `model` ("124m"), `dataset`, `scheduler`
             ("cosine", "wsd", "two_stage"), `lr`, `horizon`, `cooldown`, `shape`, `final`, `warmup`, `rho`, `switch` and
             `set` ("main", "grad_norm", "horizon_transfer", "scaling"). wsd with cooldown 0 is a stable phase.
 
@@ -51,7 +51,7 @@ def find(source="schaipp2025", **attributes):
     for name, value in attributes.items():
         if name not in known:
             raise ValueError(f"unknown attribute {name!r}; known are {', '.join(known)}")
-        values = value if isinstance(value, list | tuple) else [value]
+        values = list(value) if pd.api.types.is_list_like(value) else [value]
         for v in values:
             if not (table[name] == v).any():
                 occurring = ", ".join(map(repr, sorted(table[name].dropna().unique().tolist())))
@@ -72,10 +72,12 @@ def load(runs):
         DataFrame with COLUMNS, sorted by run (in the order of `runs`) and step; steps that were logged twice are averaged.
 
     Raises:
+        ValueError: where `runs` is not such a table, or empty.
         data.DataError: where a log cannot be had.
 
     Source: the logs that Schaipp et al. 2025 published.
     """
+    _check_runs(runs)
     every = {source: find(source) for source in runs["source"].unique()}
     return pd.concat([_load(run, every[source]).assign(run=run) for run, source in runs["source"].items()], ignore_index=True)
 
@@ -85,6 +87,7 @@ def final_val_loss(runs):
 
     Args, raises and source as `load`. It differs a little from the last `val_loss` of the log, which has fewer batches.
     """
+    _check_runs(runs)
     summaries = {run: _json(row["source"], row["file"])["summary"] for run, row in runs.iterrows()}
     return pd.Series({run: summary["final-val/loss"] for run, summary in summaries.items()}, name="final_val_loss")
 
@@ -101,13 +104,17 @@ def read(path, run=None, **columns):
         DataFrame with COLUMNS, sorted by step.
 
     Raises:
-        ValueError: for another suffix, or a file without the `step` column or a named one (its columns are listed).
+        ValueError: for another suffix, a file without the `step` column or a named one (its columns are listed), or a value
+            that is not a number (an empty one is: it means "not logged").
 
     Source: this project.
     """
     path = Path(path)
     if path.suffix == ".json":
-        table = _history(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            table = _history(json.loads(path.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path.name} is not a log in the authors' format: {type(error).__name__} {error}") from None
     elif path.suffix in (".csv", ".parquet"):
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
         unknown = [name for name in columns if name not in COLUMNS]
@@ -116,8 +123,16 @@ def read(path, run=None, **columns):
         for ours in ("step", *columns):
             if (theirs := columns.get(ours, ours)) not in table:
                 raise ValueError(f"{path.name} has no column {theirs!r}; it has {', '.join(map(repr, table))}")
-        table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
-        table = _tidy(table[[c for c in COLUMNS[1:] if c in table]])
+        names = {ours: columns.get(ours, ours) for ours in COLUMNS[1:]}
+        table = pd.DataFrame({ours: table[theirs] for ours, theirs in names.items() if theirs in table})
+        for name in table:
+            values = pd.to_numeric(table[name], errors="coerce")
+            bad = values.isna() & (table[name].notna() | (name == "step"))
+            if bad.any():
+                value, row = table[name][bad.idxmax()], bad.idxmax() + 1
+                raise ValueError(f"{path.name}: column {names[name]!r} must have numbers, got {str(value)!r} in row {row}")
+            table[name] = values
+        table = _tidy(table)
     else:
         raise ValueError(f"path must end in .json, .csv or .parquet, got {str(path)!r}")
     return table.assign(run=run or path.stem)[COLUMNS]
@@ -143,6 +158,11 @@ def describe(log):
         "switch": config.get("wsd_twostage_transition_after") if scheduler == "two_stage" else None,
         "first_step": min(history["iter"]),
     }
+
+
+def _check_runs(runs):
+    if not isinstance(runs, pd.DataFrame) or not {"source", "file"} <= set(runs) or runs.empty:
+        raise ValueError(f"runs must be a config table from `find`, got {runs!r}")
 
 
 def _load(run, table):

@@ -35,12 +35,15 @@ def main(argv=None):
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("figures", help="run every notebook whose inputs changed, then print figures and claims")
     one = commands.add_parser("run", help="run one notebook with other parameters into build/")
-    one.add_argument("notebook", help="such as schaipp2025/horizons")
+    one.add_argument("notebook", nargs="?", default="", help="such as schaipp2025/horizons")
     one.add_argument("parameters", nargs="*", metavar="name=value")
     refresh_one = commands.add_parser("refresh", help="run one notebook in place (what `figures` does for each)")
     refresh_one.add_argument("notebook")
     refresh_one.add_argument("--without-logs", action="store_true")
     args = parser.parse_args(argv)
+    for name in ("LASTITERATE_MIRROR", "LASTITERATE_CACHE"):  # kernels run in the notebooks' folders
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).absolute())
     try:
         if args.command == "figures":
             return make_figures(figures.root())
@@ -50,6 +53,9 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is half written, run again to go on", file=sys.stderr)
+        return 130
 
 
 def make_figures(root):
@@ -75,26 +81,54 @@ def make_figures(root):
 
 def run(root, name, assignments):
     """Run one notebook with other parameters into build/<name>.ipynb, its figures into build/figures. Returns 0."""
-    import papermill
-    import yaml
-
     path = _path(root, name)
-    known = papermill.inspect_notebook(str(path))
-    parameters = {}
+    name = path.relative_to(root / "notebooks").with_suffix("").as_posix()
+    known, parameters = parameters_of(path), {}
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"parameters must look like name=value, got {assignment!r}")
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ValueError(f"parameters must look like name=value, without spaces, got {assignment!r}")
         if key not in known:
-            listing = "\n".join(f"  {p['name']}={p['default']}  {p['help']}".rstrip() for p in known.values())
+            listing = "\n".join(f"  {k}={value!r}  {about}".rstrip() for k, (value, about) in known.items())
             raise ValueError(f"{name} has no parameter {key!r}; it has\n{listing}")
-        parameters[key] = yaml.safe_load(value)
+        parameters[key] = _parsed(key, text, known[key][0])
     out = root / "build" / f"{name}.ipynb"
     with_logs = not data.missing(SOURCE) or not _has_logs_cells(root, name) or _try_download()
-    print(f"{name} with {parameters or 'its own parameters'} -> {out.relative_to(root)}")
+    print(f"{name} with {parameters or 'its own parameters'} -> {out.relative_to(root)}", flush=True)
+    if parameters:
+        os.environ["LASTITERATE_OTHER_PARAMETERS"] = "1"
     _execute(path, out, parameters, with_logs, root / "build" / "figures", progress_bar=True)
     print(f"done: {out.relative_to(root)}, figures in build/figures/")
     return 0
+
+
+def parameters_of(path):
+    """{name: (default, comment)} of a notebook's parameters cell."""
+    code = next(_text(cell) for cell in _cells(path) if "parameters" in cell["metadata"].get("tags", []))
+    namespace, known = {}, {}
+    exec(code, namespace)
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Assign):
+            comment = code.splitlines()[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
+            known[node.targets[0].id] = namespace[node.targets[0].id], comment.strip(" #")
+    return known
+
+
+def _parsed(name, text, default):
+    """A parameter's value from the command line, of its default's type; a file's name is made absolute."""
+    if isinstance(default, str):
+        return str(Path(text).absolute()) if Path(text).is_file() else text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(default, int) and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e3 steps
+    fits = isinstance(value, int | float if isinstance(default, float) else type(default))
+    if not fits or isinstance(value, bool) or value == []:
+        kind = {int: "an integer", float: "a number", list: "a list such as [1,2], without spaces"}[type(default)]
+        raise ValueError(f"{name} must be {kind}, like its default {default!r}, got {text!r}")
+    return value
 
 
 def refresh(root, name, with_logs, progress=False):
@@ -184,8 +218,10 @@ def _run_all(root, names, with_logs):
         for i, name in enumerate(names)
     }
 
+    signatures = {name: _signature(root, name) for name in names}  # not in the threads: ast.parse is not safe in them
+
     def one(name):
-        start, before = time.monotonic(), _signature(root, name)
+        start, before = time.monotonic(), signatures[name]
         bars[name].reset()
         command = [sys.executable, "-m", "lastiterate.notebooks", "refresh", name] + ([] if with_logs else ["--without-logs"])
         process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -301,15 +337,15 @@ def _has_logs_cells(root, name):
 
 
 def _path(root, name):
-    path = root / "notebooks" / f"{name}.ipynb"
-    if not path.is_file():
-        known = sorted(
-            p.relative_to(root / "notebooks").with_suffix("").as_posix() for p in (root / "notebooks").rglob("*.ipynb")
-        )
-        raise ValueError(
-            f"there is no notebook {name!r}; there are {', '.join(k for k in known if '.ipynb_checkpoints' not in k)}"
-        )
-    return path
+    """A notebook's file, by its name "paper/notebook", or by the notebook's alone where that is unique."""
+    folder = root / "notebooks"
+    known = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.ipynb"))}
+    known = {k: p for k, p in known.items() if ".ipynb_checkpoints" not in k}
+    found = [k for k in known if name.removesuffix(".ipynb") in (k, k.split("/")[-1])]
+    if len(found) != 1:
+        asked = f"there is no notebook {name!r}" if name else "NB names the notebook to run, such as NB=schaipp2025/horizons"
+        raise ValueError(f"{asked}; there are {', '.join(known)}")
+    return known[found[0]]
 
 
 def _stamp(root, name):
@@ -324,51 +360,51 @@ def _text(cell):
     return "".join(cell["source"])
 
 
-def _bundles(root, name):
+def _bundles(root, name, tag=None):
+    """Output data of a notebook's cells, or of those with a tag."""
     for cell in _cells(_path(root, name)):
-        for output in cell.get("outputs", []):
-            yield output.get("data", {})
+        if tag is None or tag in cell["metadata"].get("tags", []):
+            yield from (output.get("data", {}) for output in cell.get("outputs", []))
 
 
 # --- the two tables -------------------------------------------------------------------------------------------------
 
 
 def _tables(root, listed, failed):
-    lines, reasons = ["", "Figures"], {}
-    width = max(len(f["id"]) for f in listed["figures"])
+    """The two tables that end `make figures`: figures drawn or not and why, and claims."""
+    figure_lines, claim_lines, notes, states, verdicts = [], [], [], [], []
     for book in listed["notebooks"]:
-        name = book["name"]
-        here, stamp = drawn(root, name), _stamp(root, name)
+        name, stamp = book["name"], _stamp(root, book["name"])
         with_logs = stamp.is_file() and json.loads(stamp.read_text())["logs"]
-        needs = {
-            found[figures.FIGURE]["figure"]
-            for cell in _cells(_path(root, name))
-            if "logs" in cell["metadata"].get("tags", [])
-            for found in (output.get("data", {}) for output in cell.get("outputs", []))
-            if figures.FIGURE in found
-        }
-        for figure in (f["id"] for f in listed["figures"] if f["notebook"] == name):
+        kept = [] if with_logs else list(_bundles(root, name, tag="logs"))  # outputs that are as committed
+        kept_figures = {bundle[figures.FIGURE]["figure"] for bundle in kept if figures.FIGURE in bundle}
+        kept_claims = {bundle[figures.CLAIM]["id"] for bundle in kept if figures.CLAIM in bundle}
+        here = drawn(root, name)
+        if name in failed:
+            notes.append(f"{name} failed: {failed[name]}")
+        for f in (f for f in listed["figures"] if f["notebook"] == name):
             if name in failed:
-                reasons[figure] = f"not drawn: {failed[name]}"
-            elif figure not in here:
-                reasons[figure] = (
-                    "not drawn: its notebook does not save it" if with_logs else f"not drawn, needs the logs: {data.HOW_TO}"
-                )
-            elif figure in needs and not with_logs:
-                reasons[figure] = f"kept as committed, needs the authors' logs: {data.HOW_TO}"
-    for f in listed["figures"]:
-        lines.append(f"  {f['id']:<{width}}  {f['number']:<14} {reasons.get(f['id'], 'drawn')}")
-    done = len(listed["figures"]) - len(reasons)
-    lines += [f"  {done} of {len(listed['figures'])} drawn", "", "Claims"]
-    every = [c for book in listed["notebooks"] for c in claims(root, book["name"])]
-    width = max([len(c["id"]) for c in every], default=0)
-    for c in every:
-        lines.append(
-            f"  {c['id']:<{width}}  {c['verdict']:<8} paper: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}"
-        )
-    counts = {verdict: sum(c["verdict"] == verdict for c in every) for verdict in dict.fromkeys(c["verdict"] for c in every)}
-    lines.append("  " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
-    return "\n".join(lines)
+                state = f"not drawn: {name} failed"
+            elif f["id"] not in here:
+                state = "not drawn: its notebook does not save it" if with_logs else "not drawn: needs the authors' logs"
+            else:
+                state = "as committed: needs the authors' logs" if f["id"] in kept_figures else "drawn"
+            states.append(state)
+            figure_lines.append((f["id"], f["number"], state))
+        for c in claims(root, name):
+            verdicts.append(c["verdict"] + (" (as committed)" if c["id"] in kept_claims else ""))
+            compared = f"paper: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}"
+            claim_lines.append((c["id"], verdicts[-1], compared))
+    if any("logs" in state for state in states):
+        notes.append(f"figures of the authors' logs: {data.HOW_TO}, then `make figures`")
+    total = [f"{states.count('drawn')} of {len(states)} drawn", *notes]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    return "\n  ".join(["\nFigures", *_columns(figure_lines), *total, "\nClaims", *_columns(claim_lines), counts])
+
+
+def _columns(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 if __name__ == "__main__":

@@ -285,7 +285,7 @@ def to_torch(optimizer, eta):
         torch.optim.lr_scheduler.LambdaLR.
 
     Raises:
-        ValueError: if eta is not a schedule.
+        ValueError: if eta is not a schedule, or optimizer not an optimizer.
 
     Source: this project's one adapter from arrays to PyTorch.
 
@@ -301,6 +301,8 @@ def to_torch(optimizer, eta):
     [0.5, 0.375, 0.25, 0.125]
     """
     eta = _check.schedule(eta).tolist()
+    if not hasattr(optimizer, "param_groups"):
+        raise ValueError(f"optimizer must be a torch optimizer, got {optimizer!r}")
     from torch.optim.lr_scheduler import LambdaLR  # here, because this module is used without PyTorch elsewhere
 
     return LambdaLR(optimizer, lambda steps_done: eta[min(steps_done, len(eta) - 1)])

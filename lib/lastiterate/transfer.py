@@ -33,8 +33,11 @@ def lr_ratio(eta_from, eta_to, G=1.0):
     >>> round(lr_ratio(wsd(6400, 0.2), linear(6400)), 2)     # from wsd with cooldown 0.2 to linear decay: about twice
     1.94
     """
-    eta_from, eta_to = _check.schedule(eta_from, "eta_from"), _check.schedule(eta_to, "eta_to")
-    return optimal_lr(eta_to, G)[0] / optimal_lr(eta_from, G)[0]
+    schedules = {"eta_from": _check.schedule(eta_from, "eta_from"), "eta_to": _check.schedule(eta_to, "eta_to")}
+    for name, eta in schedules.items():
+        if eta[-1] == 0:
+            raise ValueError(f"{name} must be positive at its last step, got 0: Ω is infinite there")
+    return optimal_lr(schedules["eta_to"], G)[0] / optimal_lr(schedules["eta_from"], G)[0]
 
 
 def extend_rate(T1, T2, cooldown=0.2):
@@ -62,7 +65,7 @@ def extend_rate(T1, T2, cooldown=0.2):
     """
     T1 = _check.integer("T1", T1)
     T2 = _check.integer("T2", T2, T1)
-    _check_open(cooldown)
+    cooldown = _check_open(cooldown)
     switch = math.floor((1 - cooldown) * T1)
     tuned = optimal_lr(wsd(T1, cooldown))[0]
 
@@ -104,9 +107,9 @@ def extend_cooldown(T1, T2, cooldown=0.2):
     """
     T1 = _check.integer("T1", T1)
     T2 = _check.integer("T2", T2, T1)
-    _check_open(cooldown)
+    cooldown = _check_open(cooldown)
     if T2 == T1:
-        return float(cooldown)
+        return cooldown
     tuned = optimal_lr(wsd(T1, cooldown))[0]
 
     def excess(n):  # of a cooldown of n steps; half a step more keeps the floor in wsd from rounding down
@@ -123,5 +126,7 @@ def extend_cooldown(T1, T2, cooldown=0.2):
 
 
 def _check_open(cooldown):
-    if _check.real("cooldown", cooldown, 0.0, 1.0) == 1:
+    cooldown = _check.real("cooldown", cooldown, 0.0, 1.0)
+    if cooldown == 1:
         raise ValueError("cooldown must be below 1, got 1: linear decay has no stable part to go on from")
+    return cooldown
