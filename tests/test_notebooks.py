@@ -49,11 +49,7 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     books = {
         "one": [
-            cell(
-                1,
-                "height = 3  # of the line, e.g. h = 3\nlabel = 'x'  # its name\nlevels = [2**-1, 2]  # a list\nrate = 0.5  # a number",
-                "parameters",
-            ),
+            cell(1, PARAMETERS, "parameters"),
             cell(2, SETUP),
             cell(3, "import sys, time\ntime.sleep(1)\nprint('height', height)\nprint('warned', file=sys.stderr)"),
             cell(4, save_figure("p/fig1", "height")),
