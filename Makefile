@@ -38,7 +38,7 @@ notebook: env  ## run one notebook into build/ with other parameters: NB=paper/n
 lab: env  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-data: env  ## download the authors' logs ahead (41 MB), verified
+data: env  ## download the authors' logs ahead (42 MB), verified
 	@$(PY) -m lastiterate.data
 
 worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases (10 minutes; can be interrupted)

@@ -46,6 +46,16 @@ def test_nothing_to_extend():
     assert transfer.extend_cooldown(4000, 4000, 0.3) == 0.3
 
 
+@pytest.mark.parametrize(("T1", "T2", "cooldown"), [(400, 401, 0.006), (100, 101, 0.02), (1000, 1001, 0.0), (50, 60, 0.5)])
+def test_extend_cooldown_stays_between_the_old_fraction_and_one(T1, T2, cooldown):
+    assert cooldown <= transfer.extend_cooldown(T1, T2, cooldown) <= 1
+
+
+def test_fractions_count_the_steps_that_are_meant():
+    assert np.sum(schedules.wsd(99, 0.29) < 1) == 28, "29 steps, counted from a first one at the full rate"
+    assert np.argmin(schedules.two_stage(8000, 800, transfer.extend_rate(4000, 8000, 0.8), 0.8) == 1) == 800
+
+
 def test_too_long_for_any_cooldown():
     with pytest.raises(ValueError, match="T2 must be shorter"):
         transfer.extend_cooldown(4000, 40_000)

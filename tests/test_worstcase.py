@@ -58,3 +58,19 @@ def test_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
     first = worstcase.table(path, cases)
     monkeypatch.setattr(worstcase, "exact", lambda *_: pytest.fail("solved again"))
     pd.testing.assert_frame_equal(worstcase.table(path, cases), first)
+
+
+def test_table_keeps_other_cases_and_what_an_interruption_left(tmp_path, monkeypatch):
+    path, solved = tmp_path / "table.csv", []
+
+    def exact(eta):
+        if len(solved) == 3:
+            raise KeyboardInterrupt
+        solved.append(eta.size)
+        return float(eta.size)
+
+    monkeypatch.setattr(worstcase, "exact", exact)
+    worstcase.table(path, [("linear", schedules.linear(4), [1, 4])])
+    with pytest.raises(KeyboardInterrupt):
+        worstcase.table(path, [("linear", schedules.linear(5), [1, 2, 5])])
+    assert pd.read_csv(path)[["T", "t"]].to_numpy().tolist() == [[4, 1], [4, 4], [5, 1]]

@@ -34,6 +34,11 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
     return number
 
 
+def floor(x):
+    """⌊x⌋ of a product such as 0.29 · 100, which floating point leaves just below the whole number that is meant."""
+    return math.floor(x + 1e-9)
+
+
 def array(name, value):
     """`value` as a finite, non-negative, non-empty 1-D float64 array, or a ValueError that names it."""
     try:

@@ -194,7 +194,7 @@ def linear_decay_bound(T, G=1.0, D=1.0):
 
         η_t = D/√(Σ G_p²) · (1 − t/T)   ⇒   f(x_T) − f*  ≤  D √(Σ_{t≤T} G_t²) / T,  which is D G/√T for constant G
 
-    It is exactly tight for constant G, and about half of Ω of the same steps.
+    It is exactly tight for constant G, and about half of Ω of `linear(T)`, whose last rate is positive.
 
     Args:
         T: horizon, an integer >= 1.

@@ -110,26 +110,37 @@ def curve(ax, values, **style):
     return ax.plot(*thin(np.arange(1, len(values) + 1), np.asarray(values)), **style)[0]
 
 
-def thin(x, *ys, points=MAX_POINTS):
-    """Curves with at most about `points` of their points: every k-th, and the last ones of a steep end in full.
+def thin(x, *ys):
+    """Curves with at most MAX_POINTS of their points: evenly spaced ones, and more and more towards both ends.
 
     Args:
         x, ys: arrays of one length.
-        points: how many to keep, an integer >= 100.
 
     Returns:
         (x, *ys), each shortened in the same way; unchanged where they are short already.
 
     >>> x, y = thin(np.arange(1, 44001), np.ones(44000))
-    >>> len(x) <= 1600, x[0], x[-1]
+    >>> len(x) <= MAX_POINTS, x[0], x[-1]
     (True, np.int64(1), np.int64(44000))
     """
     n = len(x)
-    if n <= points:
+    if n <= MAX_POINTS:
         return (x, *ys)
-    keep = np.union1d(np.linspace(0, n - 1, points - 60).round().astype(int), np.geomspace(1, n, 60).round().astype(int) - 1)
+    keep = np.union1d(np.linspace(0, n - 1, MAX_POINTS - 120).round().astype(int), np.geomspace(1, n, 60).round().astype(int) - 1)
     keep = np.union1d(keep, n - 1 - (np.geomspace(1, n, 60).round().astype(int) - 1))
     return tuple(np.asarray(a)[keep] for a in (x, *ys))
+
+
+def zoom(ax, low=0.9, high=2.5):
+    """Limit the y axis to where curves end: from `low` times the lowest end to `high` times the highest."""
+    ends = [line.get_ydata()[-1] for line in ax.get_lines() if len(line.get_ydata()) > 1]
+    ax.set_ylim(low * min(ends), high * max(ends))
+
+
+def headroom(ax, factor=2.0):
+    """Raise the top of a logarithmic y axis by a factor, to make room for a legend."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, factor * high)
 
 
 def thousands(ax):
@@ -137,13 +148,12 @@ def thousands(ax):
     ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
 
 
-def save(fig, name, note=""):
+def save(fig, name):
     """Write a figure as PNG, PDF and JSON of the plotted numbers, and show it.
 
     Args:
         fig: matplotlib Figure.
         name: such as "schaipp2025/fig02"; files go to the folder named by LASTITERATE_FIGURES, or else to build/figures.
-        note: one line, kept in the JSON.
 
     The JSON has, for each panel, its title, labels, scales and limits, and every labelled line with its x and y. Files are
     written atomically, without dates: the same numbers give the same bytes.
@@ -159,7 +169,7 @@ def save(fig, name, note=""):
         write_atomic(folder / f"{name}.{suffix}", buffer.getvalue())
         if suffix == "png":
             png = buffer.getvalue()
-    numbers = {"figure": name} | ({"note": note} if note else {}) | {"panels": [_panel(ax) for ax in fig.axes]}
+    numbers = {"figure": name, "panels": [_panel(ax) for ax in fig.axes]}
     text = json.dumps(_rounded(numbers), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     write_atomic(
         folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode()
@@ -284,11 +294,6 @@ def _panel(ax):
         {"label": line.get_label(), "x": np.asarray(line.get_xdata(), float), "y": np.asarray(line.get_ydata(), float)}
         for line in ax.get_lines()
         if not line.get_label().startswith("_child")
-    ]
-    lines += [
-        {"label": points.get_label(), "x": points.get_offsets()[:, 0], "y": points.get_offsets()[:, 1]}
-        for points in ax.collections
-        if not points.get_label().startswith("_child") and len(points.get_offsets()) > 1
     ]
     return {
         "title": ax.get_title(),

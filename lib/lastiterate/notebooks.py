@@ -95,8 +95,6 @@ def run(root, name, assignments):
     out = root / "build" / f"{name}.ipynb"
     with_logs = not data.missing(SOURCE) or not _has_logs_cells(root, name) or _try_download()
     print(f"{name} with {parameters or 'its own parameters'} -> {out.relative_to(root)}", flush=True)
-    if parameters:
-        os.environ["LASTITERATE_OTHER_PARAMETERS"] = "1"
     _execute(path, out, parameters, with_logs, root / "build" / "figures", progress_bar=True)
     print(f"done: {out.relative_to(root)}, figures in build/figures/")
     return 0
@@ -179,8 +177,10 @@ def _execute(path, out, parameters, with_logs, figure_folder, progress_bar=False
     out.parent.mkdir(parents=True, exist_ok=True)
     source = out.with_suffix(".input.ipynb")
     nbformat.write(notebook, source)
-    os.environ.update(
+    before = dict(os.environ)
+    os.environ.update(  # kernels inherit it
         LASTITERATE_FIGURES=str(figure_folder),
+        LASTITERATE_OTHER_PARAMETERS="1" if parameters else "",
         IPYTHONDIR=str(out.parent / "ipython"),  # nobody's start-up files
         JUPYTER_PREFER_ENV_PATH="1",
         PYTHONHASHSEED="0",
@@ -201,6 +201,8 @@ def _execute(path, out, parameters, with_logs, figure_folder, progress_bar=False
             raise ValueError(f"{path.stem}: {error.ename}: {error.evalue} (cell {source_line!r}; see {out})") from None
         finally:
             source.unlink(missing_ok=True)
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def _run_all(root, names, with_logs):

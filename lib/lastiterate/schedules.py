@@ -4,8 +4,6 @@ A schedule is a float64 array of length T with peak 1, the shape only: the learn
 numbered from 1, so ``eta[0]`` is η₁. A schedule that decays "to zero" would reach 0 at step T + 1: η_T is positive.
 """
 
-import math
-
 import numpy as np
 
 from lastiterate import _check
@@ -109,7 +107,7 @@ def cosine(T, final=0.0, cycle=1.0):
     """
     T = _check.integer("T", T)
     final = _check.real("final", final, 0.0, 1.0)
-    n = math.floor(_check.real("cycle", cycle, 0.0, open_low=True) * (T + 1))
+    n = _check.floor(_check.real("cycle", cycle, 0.0, open_low=True) * (T + 1))
     if n < 2:
         raise ValueError(f"cycle must be at least 2/(T + 1) = {2 / (T + 1):g} (two steps), got {cycle!r}")
     # ½(1 + cos πx) = sin²(π(1 − x)/2), which keeps its relative accuracy towards the bottom
@@ -309,4 +307,4 @@ def to_torch(optimizer, eta):
 
 
 def _cooldown_steps(T, cooldown):
-    return min(math.floor(_check.real("cooldown", cooldown, 0.0, 1.0) * (T + 1)), T)
+    return min(_check.floor(_check.real("cooldown", cooldown, 0.0, 1.0) * (T + 1)), T)

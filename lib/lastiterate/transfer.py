@@ -66,7 +66,7 @@ def extend_rate(T1, T2, cooldown=0.2):
     T1 = _check.integer("T1", T1)
     T2 = _check.integer("T2", T2, T1)
     cooldown = _check_open(cooldown)
-    switch = math.floor((1 - cooldown) * T1)
+    switch = _check.floor((1 - cooldown) * T1)
     tuned = optimal_lr(wsd(T1, cooldown))[0]
 
     def excess(rho):
@@ -112,17 +112,19 @@ def extend_cooldown(T1, T2, cooldown=0.2):
         return cooldown
     tuned = optimal_lr(wsd(T1, cooldown))[0]
 
-    def excess(n):  # of a cooldown of n steps; half a step more keeps the floor in wsd from rounding down
-        return math.log(optimal_lr(wsd(T2, min(1.0, (n + 0.5) / (T2 + 1))))[0] / tuned)
+    def excess(n):  # of a cooldown of n steps
+        return math.log(optimal_lr(wsd(T2, n / (T2 + 1)))[0] / tuned)
 
-    low, high = 0, T2
+    low, high = _check.floor(cooldown * (T2 + 1)), T2
+    if excess(low) >= 0:  # so short a cooldown that the extra steps do not count
+        return cooldown
     if excess(high) < 0:
         raise ValueError(f"T2 must be shorter: even linear decay over {T2} steps wants a lower rate than T1 = {T1}")
-    while high - low > 1:  # γ* grows with the cooldown
+    while high - low > 1:  # γ* grows with the cooldown, but for the first few steps of it
         middle = (low + high) // 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     below, above = excess(low), excess(high)
-    return (low - below / (above - below)) / (T2 + 1)
+    return max(cooldown, (low - below / (above - below)) / (T2 + 1))
 
 
 def _check_open(cooldown):

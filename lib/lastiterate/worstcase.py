@@ -83,21 +83,16 @@ def table(path, cases):
 
     from lastiterate.figures import write_atomic
 
-    path = Path(path)
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["schedule", "T", "t", "lr", "exact"])
-    values = {(row.schedule, row.T, row.t): row for row in done.itertuples(index=False)}
-    todo = [(name, eta, t) for name, eta, horizons in cases for t in horizons]
-    rows = []
-    for name, eta, t in tqdm(todo, desc="exact worst cases", unit="SDP", disable=None):
-        row = values.get((name, eta.size, t))
-        if row is None:
+    path, columns = Path(path), ["schedule", "T", "t", "lr", "exact"]
+    kept = pd.read_csv(path).itertuples(index=False, name=None) if path.exists() else []
+    rows = {row[:3]: row for row in kept}
+    wanted = {(name, eta.size, t): eta for name, eta, horizons in cases for t in horizons}
+    for (name, T, t), eta in tqdm(wanted.items(), desc="exact worst cases", unit="SDP", disable=None):
+        if (name, T, t) not in rows:
             lr = optimal_lr(eta)[0]
-            row = (name, eta.size, t, round(lr, 10), round(exact(lr * eta[:t]), 9))
-        rows.append(row)
-        out = pd.DataFrame(rows, columns=done.columns)
-        write_atomic(path, out.to_csv(index=False).encode()) if len(out) > len(done) else None
-    write_atomic(path, out.to_csv(index=False).encode())
-    return out
+            rows[name, T, t] = (name, T, t, round(lr, 10), round(exact(lr * eta[:t]), 9))
+            write_atomic(path, pd.DataFrame(rows.values(), columns=columns).to_csv(index=False).encode())
+    return pd.DataFrame([rows[key] for key in wanted], columns=columns)
 
 
 def main():
