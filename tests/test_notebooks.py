@@ -116,6 +116,23 @@ def test_other_parameters_go_to_build(repo, capsys):
     assert "height 5" in (repo / "build/p/one.ipynb").read_text()
 
 
+def test_axes_follow_the_data_under_other_parameters(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "manifest.yml").write_text(MANIFEST)
+    (tmp_path / "notebooks").symlink_to(repository / "notebooks")
+    assert notebooks.main(["run", "schaipp2025/schedule_zoo", "T=60", "cooldown=0.5"]) == 0
+    drawn = sorted((tmp_path / "build" / "figures" / "schaipp2025").glob("*.json"))
+    assert [p.stem for p in drawn] == ["fig18a", "fig18b", "fig19"]
+    for path in drawn:
+        for panel in json.loads(path.read_text())["panels"]:
+            (left, right), (low, high) = panel["xlim"], panel["ylim"]
+            for line in panel["lines"]:
+                assert left <= line["x"][-1] <= right and low <= line["y"][-1] <= high, (path.stem, line["label"])
+    outputs = (tmp_path / "build" / "schaipp2025" / "schedule_zoo.ipynb").read_text()
+    assert "not compared: other parameters" in outputs and "differs" not in outputs
+
+
 def test_unknown_parameter_lists_the_known_ones(repo, capsys):
     assert notebooks.main(["run", "p/one", "heigth=5"]) == 2
     error = capsys.readouterr().err

@@ -97,6 +97,12 @@ def test_readme_examples(repository):
     assert results.attempted > 5 and results.failed == 0
 
 
+def test_modules_come_with_the_package_and_only_when_used():
+    code = "import sys, lastiterate as li; assert 'numpy' not in sys.modules; print(li.bounds.omega([1.0], horizons=1), dir(li))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1.0") and "'worstcase'" in done.stdout
+
+
 def test_imports_go_one_way(repository):
     allowed = {"schedules": {"math", "numpy", "lastiterate", "torch"}, "bounds": {"math", "numpy", "scipy", "lastiterate"}}
     for name, modules in allowed.items():

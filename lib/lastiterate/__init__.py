@@ -1,3 +1,19 @@
-"""lastiterate: learning-rate-schedule theory to understand, check and use."""
+"""lastiterate: learning-rate-schedule theory to understand, check and use.
+
+Modules are imported when they are first used, so that ``import lastiterate`` is quick and ``lastiterate.bounds`` works.
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+__all__ = ["bounds", "data", "design", "figures", "logs", "notebooks", "schedules", "transfer", "worstcase"]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return importlib.import_module(f"lastiterate.{name}")
+    raise AttributeError(f"module 'lastiterate' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__]
