@@ -1,7 +1,7 @@
 """Run the notebooks: all whose inputs changed (`make figures`), or one with other parameters (`make notebook`).
 
     python -m lastiterate.notebooks figures
-    python -m lastiterate.notebooks run schaipp2025/horizons T=1000 cooldown=0.3
+    python -m lastiterate.notebooks run schaipp2025/schedule_zoo T=1000 cooldown=0.3
 
 A notebook depends on itself, on the library files that it imports (and those that they import), on the data files that it
 names, and on requirements.lock. Cells tagged `logs` need the authors' logs: where those cannot be had the cells are left
