@@ -73,6 +73,53 @@ def optimal(T, G=1.0, D=1.0, method="recursion"):
     return eta, bound, {"lr": lr, "lower_bound": lower_bound, "gap": gap} | certificate
 
 
+def refine(grad_norms, power=2, window=0.1):
+    """Schedule from the gradient norms of a finished run: weights w = Ĝ^-power, Ĝ the norms through a median filter.
+
+        η_t = w_t · Σ_{p>t} w_p,   divided by its maximum;   w_t = Ĝ_t^−power
+
+    Equal norms give linear decay, norms that fall early give warmup, norms that rise late give annealing. η_T is 0.
+
+    Args:
+        grad_norms: shape (T,), T >= 2, > 0: l2 norms with power 2 (SGD, Algorithm 1), l1 norms with power 1 (Adam, Algorithm 2).
+        power: exponent, > 0.
+        window: length of the median filter as a fraction of T, in [0, 1]; the norms are continued by the first one before the
+            first step, and mirrored behind the last.
+
+    Returns:
+        Array of shape (T,), peak 1.
+
+    Raises:
+        ValueError: on fewer than two norms, a norm that is not positive and finite (how many, and where), or a bad argument.
+
+    Source: Defazio et al. 2023, Algorithms 1 and 2.
+
+    >>> refine([1.0, 1.0, 1.0, 1.0, 1.0])
+    array([1.  , 0.75, 0.5 , 0.25, 0.  ])
+    >>> refine([2.0, 1.0, 1.0, 1.0, 2.0], window=0).round(3)
+    array([0.361, 1.   , 0.556, 0.111, 0.   ])
+    """
+    from scipy.ndimage import median_filter
+
+    norms = np.asarray(grad_norms, dtype=np.float64)
+    power = _check.real("power", power, 0.0, open_low=True)
+    window = _check.real("window", window, 0.0, 1.0)
+    if norms.ndim != 1 or norms.size < 2:
+        raise ValueError(f"grad_norms must be a 1-D array of two or more, got shape {norms.shape}")
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if bad.size:
+        raise ValueError(
+            f"grad_norms must be positive and finite: {bad.size} are not, the first at step {bad[0] + 1} ({norms[bad[0]]})"
+        )
+    half = _check.floor(window * norms.size) // 2
+    padded = np.concatenate([np.full(half, norms[0]), norms, norms[::-1][:half]])
+    smooth = median_filter(padded, 2 * half + 1)[half : half + norms.size]
+    weights = (smooth / smooth.min()) ** -power  # at most 1: nothing overflows
+    tails = np.append(np.cumsum(weights[:0:-1])[::-1], 0.0)
+    eta = weights * tails
+    return eta / eta.max()
+
+
 def _dual_recursion(G):
     P = np.square(G)
     squares = P.tolist()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lastiterate._files import write_atomic
+
 COLORS = {  # one colour a schedule, everywhere
     "cosine": "#c1432e",
     "wsd": "#1f6f8b",
@@ -273,20 +275,6 @@ def gallery(listed):
             lines += [f'### <a id="{f["id"].replace("/", "")}"></a>{f["number"]}', "", f"{f['shows']}.", ""]
             lines += [f"[![{f['number']}]({f['id']}.png)](../notebooks/{f['notebook']}.ipynb)", ""]
     return "\n".join(lines)
-
-
-def write_atomic(path, content):
-    """Write bytes so that the file is either the old one or the new one, never a part; leave an equal file untouched."""
-    path = Path(path)
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _panel(ax):

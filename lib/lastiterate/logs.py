@@ -3,16 +3,21 @@
 A **run** is a row of the config table (`find`) and rows of the log table (`load`, `read`), with the columns COLUMNS: `run`,
 `step` (counted from 1; a validation before the first step has 0), `lr` (the learning rate itself, γ·η_t), `train_loss`,
 `val_loss`, `grad_norm` (l2, before clipping). What was not logged at a step is NaN.
+
+Runs that were recorded here (`sweep`) are two files, ``nano.csv`` with the configs and ``nano.parquet`` with the log; `find`
+takes the path of the first where the authors' runs have the name of their source.
 """
 
+import functools
 import json
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
-from lastiterate import data
+from lastiterate import _check, data
 
+PUBLISHED = "schaipp2025"
 COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
 MODELS = {  # (layers, heads) of the authors' models: the name by its parameters, as in the papers
     (8, 6): "33m", (8, 8): "53m", (10, 8): "60m", (12, 10): "93m", (12, 12): "124m",
@@ -26,7 +31,7 @@ def find(source="schaipp2025", **attributes):
     """Published runs with the given attributes, as a config table.
 
     Args:
-        source: a key of data.SOURCES.
+        source: "schaipp2025", or the path of a .csv file of recorded runs.
         **attributes: column = value, or column = several values; columns are `model` ("124m"), `dataset`, `scheduler`
             ("cosine", "wsd", "two_stage"), `lr`, `horizon`, `cooldown`, `shape`, `final`, `warmup`, `rho`, `switch` and
             `set` ("main", "grad_norm", "horizon_transfer", "scaling"). wsd with cooldown 0 is a stable phase.
@@ -35,18 +40,26 @@ def find(source="schaipp2025", **attributes):
         DataFrame, one row a run, indexed by `run`, sorted; needs no download.
 
     Raises:
-        ValueError: for an unknown attribute (the known ones are listed), a value that no run has (those that occur are
-            listed), or attributes that no run has together.
+        ValueError: for an unknown source or attribute (the known ones are listed), a value that no run has (those that
+            occur are listed), or attributes that no run has together.
 
     Source: the configs in the logs that Schaipp et al. 2025 published.
 
     >>> find(model="210m", set="main", scheduler="wsd", cooldown=0.2).index.tolist()
     ['210m-wsd-0.2-linear-lr0.0005-22222', '210m-wsd-0.2-linear-lr0.0005-33333', '210m-wsd-0.2-linear-lr0.0005-44444']
     """
-    data.registry(source)  # refuses an unknown source
-    with resources.files("lastiterate").joinpath(f"registry/{source}.csv").open(encoding="utf-8") as file:
-        table = pd.read_csv(file, index_col="run", keep_default_na=False, na_values=[""])
-    known = [column for column in table if column not in ("file", "sha256", "bytes", "trunk")]
+    own = str(source).endswith(".csv")
+    if own and not Path(source).is_file():
+        raise ValueError(f"source must be {PUBLISHED!r} or a .csv file of recorded runs, got {str(source)!r}")
+    file = (
+        Path(source)
+        if own
+        else resources.files("lastiterate") / "registry" / f"{_check.choice('source', source, [PUBLISHED])}.csv"
+    )
+    with file.open(encoding="utf-8") as opened:
+        table = pd.read_csv(opened, index_col="run", keep_default_na=False, na_values=[""])
+    table = table.assign(file=str(file.with_suffix(".parquet"))) if own else table
+    known = [column for column in table if column not in ("file", "sha256", "bytes", "trunk", "final_val_loss")]
     selected = pd.Series(True, index=table.index)
     for name, value in attributes.items():
         if name not in known:
@@ -59,7 +72,7 @@ def find(source="schaipp2025", **attributes):
         selected &= table[name].isin(values)
     if not selected.any():
         raise ValueError(f"no run of {source} has all of " + ", ".join(f"{k}={v!r}" for k, v in attributes.items()))
-    return table[selected].assign(source=source)
+    return table[selected].assign(source=str(source))
 
 
 def load(runs):
@@ -70,6 +83,7 @@ def load(runs):
 
     Returns:
         DataFrame with COLUMNS, sorted by run (in the order of `runs`) and step; steps that were logged twice are averaged.
+        Recorded runs have `tokens`, `grad_norm_l1` and `update_norm`, too.
 
     Raises:
         ValueError: where `runs` is not such a table, or empty.
@@ -88,6 +102,8 @@ def final_val_loss(runs):
     Args, raises and source as `load`. It differs a little from the last `val_loss` of the log, which has fewer batches.
     """
     _check_runs(runs)
+    if "final_val_loss" in runs:  # recorded runs have one validation set, and were validated after the last step
+        return runs["final_val_loss"]
     summaries = {run: _json(row["source"], row["file"])["summary"] for run, row in runs.iterrows()}
     return pd.Series({run: summary["final-val/loss"] for run, summary in summaries.items()}, name="final_val_loss")
 
@@ -167,6 +183,13 @@ def _check_runs(runs):
 
 def _load(run, table):
     row = table.loc[run]
+    if str(row["source"]).endswith(".csv"):
+        whole = _recorded(row["file"])
+        own = whole[whole["run"] == run]
+        if not pd.isna(row["trunk"]):
+            before = _load(row["trunk"], table)
+            own = pd.concat([before[before["step"] < row["first_step"]], own], ignore_index=True)
+        return own.assign(run=run)
     own = _history(_json(row["source"], row["file"]))
     if pd.isna(row["trunk"]):
         return own.assign(run=run)[COLUMNS]
@@ -176,6 +199,13 @@ def _load(run, table):
         old, new = (t.set_index("step")[columns].dropna(how="all") for t in (before, own))
         parts.append(pd.concat([old[old.index < new.index.min()], new]))
     return parts[0].join(parts[1], how="outer").reset_index().assign(run=run)[COLUMNS]
+
+
+@functools.cache
+def _recorded(file):
+    """The log table of recorded runs; what a run shares with its trunk stands there with the trunk."""
+    table = pd.read_parquet(file)
+    return table[COLUMNS + [column for column in table if column not in COLUMNS]].astype({"run": str})
 
 
 def _json(source, file):

@@ -81,7 +81,7 @@ def table(path, cases):
     import pandas as pd
     from tqdm import tqdm
 
-    from lastiterate.figures import write_atomic
+    from lastiterate._files import write_atomic
 
     path, columns = Path(path), ["schedule", "T", "t", "lr", "exact"]
     kept = pd.read_csv(path).itertuples(index=False, name=None) if path.exists() else []

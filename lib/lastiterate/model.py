@@ -1,0 +1,146 @@
+"""A Llama-type decoder: RMSNorm, rotary positions, SwiGLU, causal attention, no biases, one matrix for input and output.
+
+x = embedding(tokens)
+layers times:  x = x + attention(norm(x));   x = x + swiglu(norm(x))
+logits = norm(x) @ embedding.T
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+__all__ = ["GPT", "PRESETS", "Shape", "flops_per_token"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Shape of a model: `layers` blocks with `heads` heads, `width` wide, for `context` tokens out of a `vocabulary`."""
+
+    layers: int
+    heads: int
+    width: int
+    context: int
+    vocabulary: int
+
+    @property
+    def hidden(self):
+        """Width inside SwiGLU: 8/3 of the width, rounded up to a multiple of 64."""
+        return -(-8 * self.width // (3 * 64)) * 64
+
+
+PRESETS = {  # the vocabulary is the corpus's: bytes for the first two, GPT-2's tokens, padded to a multiple of 64, for the others
+    "nano": Shape(layers=4, heads=2, width=128, context=128, vocabulary=256),
+    "small": Shape(layers=8, heads=9, width=576, context=512, vocabulary=256),
+    "124m": Shape(layers=12, heads=12, width=768, context=512, vocabulary=50304),
+    "210m": Shape(layers=24, heads=12, width=768, context=512, vocabulary=50304),
+}
+
+
+class GPT(nn.Module):
+    """The decoder. ``model(tokens)`` gives logits, ``model(tokens, targets)`` the mean cross entropy in nats per token."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Embedding(shape.vocabulary, shape.width)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.RMSNorm(shape.width, eps=1e-5)
+        cos, sin = rotations(shape.context, shape.width // shape.heads)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.initialise(0)
+
+    def initialise(self, seed):
+        """Draw all weights anew, from a generator of their own: normal with deviation 0.02, gains one."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                if p.ndim == 1:
+                    p.fill_(1.0)
+                else:  # what adds to the residual stream is smaller, so that the stream does not grow with depth
+                    scale = 0.02 / (2 * self.shape.layers) ** 0.5 if name.endswith("out.weight") else 0.02
+                    p.copy_(scale * torch.randn(p.shape, generator=generator))
+
+    def forward(self, tokens, targets=None):
+        x = self.embedding(tokens)
+        T = tokens.shape[1]
+        for block in self.blocks:
+            x = block(x, self.cos[:T], self.sin[:T])
+        logits = F.linear(self.norm(x), self.embedding.weight)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+
+def flops_per_token(shape):
+    """Floating-point operations of a training step for one token: 6·matrix entries + 12·layers·width·context.
+
+    The usual count of model-FLOP utilisation: two operations for each entry of a matrix and, in attention, each pair of
+    positions, times three for forward and backward; causality is not counted in, nor is the embedding's look-up out, because
+    the same matrix makes the logits.
+
+    >>> round(flops_per_token(PRESETS["124m"]) / 6e6)  # 124M parameters, and attention
+    133
+    """
+    block = 4 * shape.width**2 + 3 * shape.width * shape.hidden
+    matrices = shape.layers * block + shape.vocabulary * shape.width
+    return 6 * matrices + 12 * shape.layers * shape.width * shape.context
+
+
+class Block(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.norm1, self.attention = nn.RMSNorm(shape.width, eps=1e-5), Attention(shape)
+        self.norm2, self.swiglu = nn.RMSNorm(shape.width, eps=1e-5), SwiGLU(shape)
+
+    def forward(self, x, cos, sin):
+        x = x + self.attention(self.norm1(x), cos, sin)
+        return x + self.swiglu(self.norm2(x))
+
+
+class Attention(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.heads = shape.heads
+        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
+        self.out = nn.Linear(shape.width, shape.width, bias=False)
+
+    def forward(self, x, cos, sin):
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        y = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
+        return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+
+class SwiGLU(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.gate_up = nn.Linear(shape.width, 2 * shape.hidden, bias=False)
+        self.out = nn.Linear(shape.hidden, shape.width, bias=False)
+
+    def forward(self, x):
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.out(F.silu(gate) * up)
+
+
+def attend(q, k, v):
+    """Causal attention. On CPUs the products are written out: there the fused kernel's backward is the slower one by 2 to 5."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    T, width = q.shape[-2:]
+    mask = torch.full((T, T), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+    return (q @ k.transpose(-2, -1) * width**-0.5 + mask).softmax(-1).to(v.dtype) @ v
+
+
+def rotations(context, width):
+    angles = torch.outer(torch.arange(context), 10000.0 ** (-torch.arange(0, width, 2) / width))
+    return angles.cos(), angles.sin()
+
+
+def rotate(x, cos, sin):
+    """Turn each pair (x_i, x_{i + width/2}) by its position's angle."""
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
