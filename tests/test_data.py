@@ -1,8 +1,10 @@
 import hashlib
 import http.server
+import json
 import threading
 from functools import partial
 
+import numpy as np
 import pytest
 
 from lastiterate import data
@@ -122,3 +124,117 @@ def test_registry_is_complete():
     assert len(rows) == 235 == len({row["file"] for row in rows})
     assert all(len(row["sha256"]) == 64 and int(row["bytes"]) > 1000 for row in rows)
     assert "8ace3a327a396fbd4998ff7615d54012eba71573" in data.SOURCES["schaipp2025"]["url"]
+
+
+# --- corpora ---------------------------------------------------------------------------------------------------------
+
+
+def test_python_corpus_is_real_text_split_by_file_and_the_pinned_one(monkeypatch):
+    corpus = data.corpus()
+    train, val = corpus.train[0].tobytes(), corpus.val[0].tobytes()
+    assert 0.03 < len(val) / len(train) < 0.08 and corpus.vocabulary == 256
+    files = train.split(b"\0")[:-1], val.split(b"\0")[:-1]
+    assert len(set(files[0]) | set(files[1])) == len(files[0]) + len(files[1]) > 1000, "no file stands there twice"
+    assert max(map(len, files[0])) <= data.MAX_FILE and b"def " in val
+    assert hashlib.sha256(train + val).hexdigest() == data.PYTHON["sha256"]
+    monkeypatch.setitem(data.PYTHON, "packages", "tqdm mpmath")
+    with pytest.raises(data.DataError, match=r"corpus 'python': sha256 differs, expected .*requirements.lock"):
+        data._python_corpus()
+
+
+def test_packages_of_the_python_corpus_are_pinned_and_pure(repository):
+    import importlib.metadata
+
+    lock = {line.split("==")[0].lower() for line in (repository / "requirements.lock").read_text().splitlines()}
+    for package in data.PYTHON["packages"].split():
+        assert package.lower() in lock
+        assert "py3-none-any" in importlib.metadata.distribution(package).read_text("WHEEL").replace("py2.", "")
+
+
+def test_text_files_are_corpora(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(bytes(range(100)) * 10)
+    corpus = data.corpus(str(path))
+    assert len(corpus.train[0]) == 950 and len(corpus.val[0]) == 50 and corpus.name == str(path)
+    (tmp_path / "short.txt").write_bytes(b"ab")
+    with pytest.raises(ValueError, match="too short to train on"):
+        data.corpus(str(tmp_path / "short.txt"))
+    with pytest.raises(ValueError, match="corpus must be 'python', 'shakespeare', a text file"):
+        data.corpus(str(tmp_path / "none.txt"))
+
+
+def test_shakespeare_is_verified(tmp_path, monkeypatch):
+    monkeypatch.delenv("LASTITERATE_MIRROR", raising=False)
+    monkeypatch.setenv("LASTITERATE_CACHE", str(tmp_path))
+    assert data.registry("tinyshakespeare") == {"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}
+    (tmp_path / "tinyshakespeare").mkdir()
+    (tmp_path / "tinyshakespeare" / "input.txt").write_bytes(b"something else")
+    assert data.missing("tinyshakespeare") == ["input.txt"]
+
+
+@pytest.fixture
+def encoding():
+    """An encoding like GPT-2's that needs no download: bytes, one merge, end of text."""
+    tiktoken = pytest.importorskip("tiktoken")
+    ranks = {bytes([i]): i for i in range(256)} | {b"th": 256}
+    return tiktoken.Encoding("bytes", pat_str=r"\S+|\s+", mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 257})
+
+
+DOCUMENTS = [f"this is document {i}, the one with the number {i}" for i in range(50)]
+
+
+def test_tokenize_writes_shards_and_goes_on_where_it_was_stopped(tmp_path, encoding):
+    total = data.tokenize(DOCUMENTS, tmp_path / "whole", encoding, shard_tokens=500)
+
+    def stops_at(n):
+        for i, document in enumerate(DOCUMENTS):
+            if i == n:
+                raise KeyboardInterrupt
+            yield document
+
+    for n in (15, 33):
+        with pytest.raises(KeyboardInterrupt):
+            data.tokenize(stops_at(n), tmp_path / "parts", encoding, shard_tokens=500)
+    assert data.tokenize(DOCUMENTS, tmp_path / "parts", encoding, shard_tokens=500) == total
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
+    corpus = data.corpus(str(tmp_path / "parts"))
+    text = encoding.decode(np.concatenate([*corpus.val, *corpus.train]).tolist())
+    assert text == "".join(d + "<|endoftext|>" for d in DOCUMENTS) and corpus.vocabulary == 258
+    assert isinstance(corpus.train[0], np.memmap) and len(corpus.train) > 2 and len(corpus.val) == 1
+    assert data.tokenize(DOCUMENTS, tmp_path / "parts", encoding, shard_tokens=500) == total, "complete: nothing is added"
+
+
+def test_tokenize_stops_at_a_budget_and_extends_it(tmp_path, encoding):
+    few = data.tokenize(DOCUMENTS, tmp_path, encoding, tokens=600, shard_tokens=300)
+    assert 600 <= few < 700
+    assert data.tokenize(DOCUMENTS, tmp_path, encoding, tokens=1200, shard_tokens=300) >= 1200
+    with pytest.raises(ValueError, match="holds tokens with about"):
+        data.tokenize(DOCUMENTS, tmp_path, encoding, about="something else")
+
+
+def test_token_files_that_were_cut(tmp_path, encoding):
+    data.tokenize(DOCUMENTS, tmp_path, encoding, shard_tokens=500)
+    shard = tmp_path / "shard-00001.bin"
+    shard.write_bytes(shard.read_bytes()[:-2])
+    with pytest.raises(data.DataError, match=r"shard-00001.bin is not what was written"):
+        data.corpus(str(tmp_path))
+
+
+def test_hugging_face_data_set_is_streamed_and_resumed(tmp_path, encoding, monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "set").mkdir()
+    lines = "".join(json.dumps({"text": d, "source": "test"}) + "\n" for d in DOCUMENTS)
+    (tmp_path / "set" / "train.jsonl").write_text(lines)
+    documents = data.hub(str(tmp_path / "set"))
+    first = data.tokenize(documents, tmp_path / "tokens", encoding, tokens=500, shard_tokens=400)
+    assert data.tokenize(documents, tmp_path / "tokens", encoding, shard_tokens=400) > first
+    corpus = data.corpus(str(tmp_path / "tokens"))
+    text = encoding.decode(np.concatenate([*corpus.val, *corpus.train]).tolist())
+    assert text == "".join(d + "<|endoftext|>" for d in DOCUMENTS)
+    (tmp_path / "set" / "train.jsonl").write_text('{"words": "a"}\n')
+    with pytest.raises(ValueError, match="has no column 'text'; it has words"):
+        data.hub(str(tmp_path / "set"))
+    with pytest.raises(data.DataError, match="cannot load data set"):
+        data.hub(str(tmp_path / "nowhere"))

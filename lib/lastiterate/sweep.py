@@ -295,7 +295,8 @@ def record(jobs, folder, to):
     about = {k: v for k, v in train.read_metadata(finished).items() if k in ("packages", "hardware")}
     about["config"] = {k: v for k, v in dataclasses.asdict(jobs[0].run.config).items() if k not in {*train.FREE, "seed"}}
     train.write_parquet(f"{to}.parquet", log, about)
-    write_atomic(f"{to}.csv", configs.dropna(axis=1, how="all").to_csv(index=False).encode())
+    empty = [name for name in configs if name != "trunk" and configs[name].isna().all()]
+    write_atomic(f"{to}.csv", configs.drop(columns=empty).to_csv(index=False).encode())
 
 
 def _shared(a, b):
