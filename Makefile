@@ -1,9 +1,10 @@
 # `make` alone explains everything below.
 PYTHON ?= python3
 PY := .venv/bin/python
+SIZE ?= nano
 
 .DEFAULT_GOAL := help
-.PHONY: help env figures test test-slow notebook lab data worstcase bench lint clean
+.PHONY: help env figures test test-slow notebook lab data worstcase runs bench lint clean
 
 help:  ## this text
 	@echo "lastiterate: learning-rate-schedule theory to understand, check and use"
@@ -38,7 +39,7 @@ notebook: env  ## run one notebook into build/ with other parameters: NB=paper/n
 lab: env  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-data: env  ## download the authors' logs ahead (42 MB), verified
+data: env  ## download the authors' logs (42 MB) and Tiny Shakespeare (1 MB) ahead, verified
 	@$(PY) -m lastiterate.data
 
 worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases (10 minutes; can be interrupted)
@@ -46,8 +47,12 @@ worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases 
 	@$(PY) -m lastiterate.worstcase build/worstcase.csv
 	@mv build/worstcase.csv data/worstcase.csv
 
+runs: env  ## train the runs of data/runs/ again (SIZE=nano; 45 minutes on two cores, says how long first, can be interrupted)
+	@$(PY) -m lastiterate.sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
+
 bench: env  ## print speeds as ratios to plain baselines
 	@$(PY) benchmarks/bounds.py
+	@$(PY) benchmarks/train.py
 
 lint: env  ## check and format the code
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .

@@ -21,6 +21,14 @@ def test_number_of_steps(make, T):
 calls = {
     "wsd cooldown": (lambda: schedules.wsd(9, 1.2), r"cooldown must be a number in \[0, 1\], got 1.2"),
     "wsd cooldown nan": (lambda: schedules.wsd(9, np.nan), "cooldown"),
+    "refine zero": (
+        lambda: design.refine([1.0, 0.0, 0.0]),
+        "grad_norms must be positive and finite: 2 are not, the first at step 2",
+    ),
+    "refine inf": (lambda: design.refine(with_inf), "1 are not, the first at step 2"),
+    "refine one": (lambda: design.refine([1.0]), "grad_norms must be a 1-D array of two or more"),
+    "refine power": (lambda: design.refine([1.0, 2.0], power=0), "power"),
+    "refine window": (lambda: design.refine([1.0, 2.0], window=1.5), "window"),
     "wsd shape": (lambda: schedules.wsd(9, 0.2, "sqrt"), "shape must be one of 'linear', '1-sqrt', got 'sqrt'"),
     "wsd final": (lambda: schedules.wsd(9, final=-0.1), "final"),
     "cosine final": (lambda: schedules.cosine(9, final=2), "final"),

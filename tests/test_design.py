@@ -49,3 +49,31 @@ def test_clarabel_agrees_without_knowing_the_recursion(T, decay):
 def test_clarabel_says_when_it_fails():
     with pytest.raises(RuntimeError, match="use method='recursion'"):
         design.optimal(50, 10.0 ** -np.arange(50), method="clarabel")
+
+
+@pytest.mark.parametrize("power", [1, 2, 0.5])
+def test_equal_norms_are_refined_to_linear_decay(power):
+    np.testing.assert_allclose(design.refine(np.full(50, 3.0), power), np.arange(49, -1, -1) / 49, atol=1e-14)
+
+
+@given(arrays(float, st.integers(2, 60), elements=st.floats(1e-3, 1e3)), st.floats(1e-6, 1e6), st.sampled_from([1, 2]))
+def test_refined_schedule_does_not_depend_on_the_unit_of_the_norms(norms, unit, power):
+    eta = design.refine(norms, power)
+    assert eta.shape == norms.shape and eta.max() == 1 and eta.min() == eta[-1] == 0
+    np.testing.assert_allclose(design.refine(unit * norms, power), eta, rtol=1e-9)
+
+
+def test_refinement_is_the_formula():
+    norms = np.random.default_rng(0).uniform(1, 3, 40)
+    weights = norms**-2.0
+    plain = np.array([weights[t] * weights[t + 1 :].sum() for t in range(40)])
+    np.testing.assert_allclose(design.refine(norms, window=0), plain / plain.max(), rtol=1e-12)
+    smooth = np.array([np.median(np.concatenate([[norms[0]] * 4, norms, norms[::-1][:4]])[t : t + 9]) for t in range(40)])
+    np.testing.assert_allclose(design.refine(norms, window=0.2), design.refine(smooth, window=0), rtol=1e-12)
+
+
+def test_early_fall_gives_warmup_and_late_rise_gives_annealing():
+    norms = np.concatenate([np.linspace(5, 1, 100), np.ones(800), np.linspace(1, 3, 100)])
+    eta, linear = design.refine(norms), design.refine(np.ones(1000))
+    assert 80 < eta.argmax() < 200 and eta[0] < 0.1
+    assert eta[-50] < 0.5 * linear[-50]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from lastiterate import figures
@@ -113,3 +114,13 @@ def test_one_colour_a_schedule():
     assert figures.color("wsd", 4, 5) == figures.color("wsd") != figures.color("wsd", 0, 5)
     with pytest.raises(ValueError, match="schedule must be one of cosine, wsd"):
         figures.color("cosin")
+
+
+def test_band_is_the_mean_and_the_range_over_runs(folder):
+    log = pd.DataFrame({"run": ["a", "b"] * 3, "step": [1, 1, 2, 2, 3, 3], "val_loss": [4.0, 6.0, np.nan, 1.0, 2.0, 2.0]})
+    fig, ax = plt.subplots()
+    mean = figures.band(ax, log, "val_loss", label="two runs", color="red")
+    assert mean.to_dict() == {1: 5.0, 3: 2.0}
+    assert ax.get_lines()[0].get_xydata().tolist() == [[1, 5], [3, 2]]
+    assert {tuple(p) for p in ax.collections[0].get_paths()[0].vertices.tolist()} == {(1, 4), (1, 6), (3, 2)}
+    plt.close(fig)

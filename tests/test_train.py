@@ -162,7 +162,7 @@ def test_a_log_has_every_step_and_all_that_it_depends_on(tmp_path):
     assert about["packages"]["torch"] == torch.__version__ and about["rates"] == rates.tolist()
     assert {"commit", "hardware"} <= set(about) and about["config"]["seed"] == 0
     read = logs.read(tmp_path / "alone.parquet")
-    assert read.columns.tolist() == logs.COLUMNS and read["grad_norm"].tolist() == log["grad_norm"].tolist()
+    assert read.columns.tolist() == logs.COLUMNS + logs.EXTRA and read["grad_norm"].tolist() == log["grad_norm"].tolist()
     assert [path.name for path in tmp_path.iterdir()] == ["alone.parquet"], "checkpoints and parts are gone"
 
 

@@ -63,3 +63,20 @@ def test_too_long_for_any_cooldown():
 
 def test_rho_depends_on_the_ratio_of_horizons():
     assert transfer.extend_rate(2000, 6000) == pytest.approx(transfer.extend_rate(20_000, 60_000), abs=5e-3)
+
+
+def test_fit_lr_finds_the_minimum_of_the_bounds_own_sweep():
+    t1, t2 = bounds.omega_terms(schedules.wsd(400))
+    lr = np.geomspace(0.02, 0.2, 6)
+    best, lowest, (A, B, C) = transfer.fit_lr(np.repeat(lr, 2), np.repeat(t1 / lr + lr * t2, 2))
+    assert (best, lowest) == pytest.approx(bounds.optimal_lr(schedules.wsd(400)), rel=1e-8)
+    assert pytest.approx((t1, t2), rel=1e-8) == (A, B) and pytest.approx(0, abs=1e-9) == C
+
+
+def test_fit_lr_refuses_a_sweep_that_does_not_reach_the_best_rate():
+    with pytest.raises(ValueError, match="lr must reach to both sides of the best rate"):
+        transfer.fit_lr([1e-3, 2e-3, 4e-3], [3.0, 2.0, 0.5])
+    with pytest.raises(ValueError, match="lr must have at least three different positive rates"):
+        transfer.fit_lr([1e-3, 2e-3, 2e-3], [3.0, 2.0, 2.5])
+    with pytest.raises(ValueError, match="loss must be 3 finite numbers"):
+        transfer.fit_lr([1e-3, 2e-3, 3e-3], [3.0, np.nan, 2.5])

@@ -112,6 +112,26 @@ def curve(ax, values, **style):
     return ax.plot(*thin(np.arange(1, len(values) + 1), np.asarray(values)), **style)[0]
 
 
+def band(ax, log, column, **style):
+    """Plot the mean over runs of a column of their logs against the step, and their range as a band.
+
+    Args:
+        ax: matplotlib Axes.
+        log: from `logs.load`, runs that differ in their seed only.
+        column: such as "val_loss"; steps at which a run has none are left out.
+        **style: passed on to ``ax.plot``.
+
+    Returns:
+        The mean, a Series indexed by step.
+    """
+    runs = log.dropna(subset=column).pivot(index="step", columns="run", values=column).dropna()
+    mean = runs.mean(axis=1)
+    x, *ys = thin(runs.index.to_numpy(), mean.to_numpy(), runs.min(axis=1).to_numpy(), runs.max(axis=1).to_numpy())
+    (line,) = ax.plot(x, ys[0], **style)
+    ax.fill_between(x, ys[1], ys[2], color=line.get_color(), alpha=0.2, lw=0)
+    return mean
+
+
 def thin(x, *ys):
     """Curves with at most MAX_POINTS of their points: evenly spaced ones, and more and more towards both ends.
 

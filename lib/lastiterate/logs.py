@@ -19,6 +19,7 @@ from lastiterate import _check, data
 
 PUBLISHED = "schaipp2025"
 COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
+EXTRA = ["tokens", "grad_norm_l1", "update_norm"]  # columns of this project's trainer, kept where a log has them
 MODELS = {  # (layers, heads) of the authors' models: the name by its parameters, as in the papers
     (8, 6): "33m", (8, 8): "53m", (10, 8): "60m", (12, 10): "93m", (12, 12): "124m",
     (16, 12): "152m", (12, 14): "166m", (24, 12): "210m", (24, 16): "360m",
@@ -83,7 +84,7 @@ def load(runs):
 
     Returns:
         DataFrame with COLUMNS, sorted by run (in the order of `runs`) and step; steps that were logged twice are averaged.
-        Recorded runs have `tokens`, `grad_norm_l1` and `update_norm`, too.
+        Recorded runs have those of EXTRA, too.
 
     Raises:
         ValueError: where `runs` is not such a table, or empty.
@@ -117,7 +118,7 @@ def read(path, run=None, **columns):
         **columns: our column = the file's, for names that differ, such as ``step="Step", grad_norm="run - gradient_norm"``.
 
     Returns:
-        DataFrame with COLUMNS, sorted by step.
+        DataFrame with COLUMNS, and those of EXTRA that the file has, sorted by step.
 
     Raises:
         ValueError: for another suffix, a file without the `step` column or a named one (its columns are listed), or a value
@@ -133,13 +134,14 @@ def read(path, run=None, **columns):
             raise ValueError(f"{path.name} is not a log in the authors' format: {type(error).__name__} {error}") from None
     elif path.suffix in (".csv", ".parquet"):
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-        unknown = [name for name in columns if name not in COLUMNS]
+        known = COLUMNS + EXTRA
+        unknown = [name for name in columns if name not in known]
         if unknown:
-            raise ValueError(f"columns must be among {', '.join(COLUMNS)}, got {unknown[0]!r}")
+            raise ValueError(f"columns must be among {', '.join(known)}, got {unknown[0]!r}")
         for ours in ("step", *columns):
             if (theirs := columns.get(ours, ours)) not in table:
                 raise ValueError(f"{path.name} has no column {theirs!r}; it has {', '.join(map(repr, table))}")
-        names = {ours: columns.get(ours, ours) for ours in COLUMNS[1:]}
+        names = {ours: columns.get(ours, ours) for ours in known[1:]}
         table = pd.DataFrame({ours: table[theirs] for ours, theirs in names.items() if theirs in table})
         for name in table:
             values = pd.to_numeric(table[name], errors="coerce")
@@ -151,7 +153,7 @@ def read(path, run=None, **columns):
         table = _tidy(table)
     else:
         raise ValueError(f"path must end in .json, .csv or .parquet, got {str(path)!r}")
-    return table.assign(run=run or path.stem)[COLUMNS]
+    return table.assign(run=run or path.stem)[COLUMNS + [name for name in EXTRA if name in table]]
 
 
 def describe(log):
@@ -205,7 +207,7 @@ def _load(run, table):
 def _recorded(file):
     """The log table of recorded runs; what a run shares with its trunk stands there with the trunk."""
     table = pd.read_parquet(file)
-    return table[COLUMNS + [column for column in table if column not in COLUMNS]].astype({"run": str})
+    return table[COLUMNS + EXTRA].astype({"run": str})
 
 
 def _json(source, file):
@@ -224,4 +226,5 @@ def _history(log):
 
 def _tidy(table):
     """All value columns, one row a step, in order; steps that were logged twice (after a restart) are averaged."""
-    return table.groupby("step", as_index=False).mean(numeric_only=True).reindex(columns=COLUMNS[1:])
+    extra = [name for name in EXTRA if name in table]
+    return table.groupby("step", as_index=False).mean(numeric_only=True).reindex(columns=COLUMNS[1:] + extra)

@@ -325,13 +325,17 @@ def _uses(code, folder):
             modules |= {inner} if inner else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("lastiterate.")}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _names_a_file(node.value, folder):
-            files.add((folder / node.value).resolve())
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            files |= _named_files(node.value, folder)
     return modules, files
 
 
-def _names_a_file(text, folder):
-    return "/" in text and "\n" not in text and len(text) < 200 and (folder / text).is_file()
+def _named_files(text, folder):
+    """The file that a string names relative to a folder; all files of a folder that it names with "/" at its end."""
+    if "/" not in text or "\n" in text or len(text) > 200:
+        return set()
+    path = (folder / text).resolve()
+    return {path} if path.is_file() else set(path.glob("*.*")) if text.endswith("/") and text.startswith("../") else set()
 
 
 def _has_logs_cells(root, name):

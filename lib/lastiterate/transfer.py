@@ -40,6 +40,39 @@ def lr_ratio(eta_from, eta_to, G=1.0):
     return optimal_lr(schedules["eta_to"], G)[0] / optimal_lr(schedules["eta_from"], G)[0]
 
 
+def fit_lr(lr, loss):
+    """Best base learning rate of a measured sweep: least squares with the shape of the bound, A/γ + Bγ + C.
+
+    Args:
+        lr: base learning rates of the runs, shape (n,), > 0, at least three different ones; seeds may repeat a rate.
+        loss: their final losses, shape (n,).
+
+    Returns:
+        (lr, loss, (A, B, C)): the minimum √(A/B) of the fit, its value there 2√(AB) + C, and the coefficients.
+
+    Raises:
+        ValueError: on bad input, or where the fit has no minimum (A or B is not positive: the best rate is outside the sweep).
+
+    Source: Schaipp et al. 2025, figure 12b; Ω_T(γ) = T1/γ + γ·T2 has this shape.
+
+    >>> best, lowest, _ = fit_lr([1e-3, 2e-3, 4e-3], [3.4, 3.1, 3.2])
+    >>> round(best, 5), round(lowest, 4)
+    (0.00237, 3.0888)
+    """
+    lr = _check.array("lr", lr)
+    loss = np.asarray(loss, dtype=np.float64)
+    if loss.shape != lr.shape or not np.isfinite(loss).all():
+        raise ValueError(f"loss must be {lr.size} finite numbers, one a rate, got shape {loss.shape}")
+    if not lr.all() or np.unique(lr).size < 3:
+        raise ValueError(f"lr must have at least three different positive rates, got {np.unique(lr)}")
+    columns = np.stack([1 / lr, lr, np.ones_like(lr)], axis=1)
+    scale = columns.max(axis=0)
+    A, B, C = (np.linalg.lstsq(columns / scale, loss, rcond=None)[0] / scale).tolist()
+    if A <= 0 or B <= 0:
+        raise ValueError(f"lr must reach to both sides of the best rate: the fit has no minimum (A = {A:.3g}, B = {B:.3g})")
+    return math.sqrt(A / B), 2 * math.sqrt(A * B) + C, (A, B, C)
+
+
 def extend_rate(T1, T2, cooldown=0.2):
     """Factor ρ for the learning rate when a wsd run of T1 steps goes on to T2 steps from where its cooldown started.
 
