@@ -286,11 +286,13 @@ bad = {
     "heads": ({"heads": 3}, "width must be a multiple of twice the number of heads"),
     "schedule": ({"eta": np.array([1.0, np.nan])}, "eta must be finite"),
     "clip": ({"clip": 0}, "clip"),
+    "gpu": ({"device": "cuda"}, "device must be 'cpu', got 'cuda': PyTorch sees no GPU here"),
 }
 
 
 @pytest.mark.parametrize("name", bad)
-def test_bad_input(name):
+def test_bad_input(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     options, message = bad[name]
     with pytest.raises(ValueError, match=message):
         tiny(**options)

@@ -6,7 +6,20 @@ Modules are imported when they are first used, so that ``import lastiterate`` is
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["bounds", "data", "design", "figures", "logs", "notebooks", "schedules", "transfer", "worstcase"]
+__all__ = [
+    "bounds",
+    "data",
+    "design",
+    "figures",
+    "logs",
+    "model",
+    "notebooks",
+    "schedules",
+    "sweep",
+    "train",
+    "transfer",
+    "worstcase",
+]
 
 
 def __getattr__(name):

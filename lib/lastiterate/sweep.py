@@ -187,7 +187,7 @@ def execute(jobs, folder, workers=None, dask=None):
         jobs: from `plan`.
         folder: for the logs, <name>.parquet, and the checkpoints; shared by all machines of a cluster.
         workers: processes on this machine; by default one a GPU, or one for each core.
-        dask: address of a Dask scheduler to run on instead; its workers have one thread each.
+        dask: address of a Dask scheduler to run on instead; its workers have one thread and, with GPUs, one GPU each.
 
     Returns:
         {name: "finished", "diverged" or what went wrong}.
@@ -280,7 +280,7 @@ def gather(jobs, folder):
             about, table = train.read_metadata(path), pd.read_parquet(path)
             alone = about["first_step"] != job.start + 1
             row |= {"status": about["status"]} | ({"first_step": 1, "trunk": None} if alone else {})
-            row |= {"final_val_loss": float(table["val_loss"].iloc[-1])}
+            row |= {"final_val_loss": round(float(table["val_loss"].iloc[-1]), 6)}
             tables.append(table.assign(run=job.run.name))
         configs.append(row)
     log = pd.concat(tables, ignore_index=True)

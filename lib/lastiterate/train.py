@@ -164,6 +164,9 @@ def configure(
         raise ValueError(f"batch must be a multiple of {by}, got {chosen['batch']}")
     if chosen["eval_sequences"] % chosen["micro_batch"]:
         raise ValueError(f"eval_sequences must be a multiple of {chosen['micro_batch']}, got {chosen['eval_sequences']}")
+    device = _check.choice("device", device or ("cuda" if torch.cuda.is_available() else "cpu"), ["cpu", "cuda"])
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be 'cpu', got 'cuda': PyTorch sees no GPU here")
     dtype = dtype or ("bfloat16" if has_bfloat16(device) else "float32")
     shape = dataclasses.asdict(PRESETS[preset]) | {k: _check.integer(k, v) for k, v in shape.items()}
     tokens = data.corpus(corpus)
@@ -173,7 +176,6 @@ def configure(
     for part, arrays in (("train", tokens.train), ("val", tokens.val)):
         if max(map(len, arrays)) <= shape["context"]:
             raise ValueError(f"context must be shorter than the corpus's {part} part, got {shape['context']}")
-    device = _check.choice("device", device or ("cuda" if torch.cuda.is_available() else "cpu"), ["cpu", "cuda"])
     config = Config(
         preset=preset,
         **shape,
@@ -238,24 +240,8 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
     optimizer = adamw(network, config)
     if config.processes > 1:
         forward = torch.nn.parallel.DistributedDataParallel(forward)
-    first = step = 0
-    log = np.full((T, len(COLUMNS)), np.nan)
     resumed = out.with_suffix(".checkpoint")
-    state = None
-    if resumed.is_file():
-        state = _load_checkpoint(resumed, device)
-        _same_config(json.loads(state["config"]), config, resumed, state["rates"].numpy(), rates)
-        first, step = state["first"], state["step"]
-        log[first:step] = state["log"].numpy()
-    elif start is not None:
-        state = _load_checkpoint(start, device)
-        first = step = state["step"]
-        if step >= T:
-            raise ValueError(f"start must be a checkpoint of before step {T}, got one of step {step}")
-        _same_config(json.loads(state["config"]), config, start, state["rates"].numpy()[:step], rates[:step], branch=True)
-    if state is not None:
-        network.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+    first, step, log = _restore(network, optimizer, config, rates, resumed, start)
     keep = {_check.integer("keep", k, first, T) for k in keep}
 
     def save(path):
@@ -452,9 +438,30 @@ def checkpoint_path(out, step):
     return Path(out).with_suffix(f".{step}.checkpoint")
 
 
-def _load_checkpoint(path, device):
+def _restore(network, optimizer, config, rates, resumed, start):
+    """(first, step, log) of a run that was stopped, of one that branches off another, or of one that begins."""
+    log = np.full((config.horizon, len(COLUMNS)), np.nan)
+    if resumed.is_file():
+        state = _load_checkpoint(resumed)
+        _same_config(json.loads(state["config"]), config, resumed, state["rates"].numpy(), rates)
+        first, step = state["first"], state["step"]
+        log[first:step] = state["log"].numpy()
+    elif start is not None:
+        state = _load_checkpoint(start)
+        first = step = state["step"]
+        if step >= config.horizon:
+            raise ValueError(f"start must be a checkpoint of before step {config.horizon}, got one of step {step}")
+        _same_config(json.loads(state["config"]), config, start, state["rates"].numpy()[:step], rates[:step], branch=True)
+    else:
+        return 0, 0, log
+    network.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return first, step, log
+
+
+def _load_checkpoint(path):
     try:
-        return torch.load(path, map_location=device if device.type == "cpu" else "cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"there is no checkpoint {path}") from None
     except Exception as error:  # damaged files fail in many ways
