@@ -170,6 +170,10 @@ def test_shakespeare_is_verified(tmp_path, monkeypatch):
     (tmp_path / "tinyshakespeare").mkdir()
     (tmp_path / "tinyshakespeare" / "input.txt").write_bytes(b"something else")
     assert data.missing("tinyshakespeare") == ["input.txt"]
+    monkeypatch.setattr(data, "TIMEOUT", 0.01)
+    with pytest.raises(data.DataError, match="cannot download"):
+        data.corpus("shakespeare")
+    assert not (tmp_path / "tinyshakespeare" / "input.txt").exists()
 
 
 @pytest.fixture
@@ -211,6 +215,13 @@ def test_tokenize_stops_at_a_budget_and_extends_it(tmp_path, encoding):
     assert data.tokenize(DOCUMENTS, tmp_path, encoding, tokens=1200, shard_tokens=300) >= 1200
     with pytest.raises(ValueError, match="holds tokens with about"):
         data.tokenize(DOCUMENTS, tmp_path, encoding, about="something else")
+
+
+def test_a_data_set_that_fits_in_one_shard_still_has_both_parts(tmp_path, encoding):
+    data.tokenize(DOCUMENTS, tmp_path, encoding)
+    corpus = data.corpus(str(tmp_path))
+    text = encoding.decode(np.concatenate([*corpus.val, *corpus.train]).tolist())
+    assert text == "".join(d + "<|endoftext|>" for d in DOCUMENTS) and len(corpus.train[0]) > 5 * len(corpus.val[0])
 
 
 def test_token_files_that_were_cut(tmp_path, encoding):

@@ -107,6 +107,9 @@ def test_local_sweep_equals_runs_trained_alone_and_is_not_repeated(jobs, tmp_pat
     folder = tmp_path / "sweep"
     assert set(sweep.execute(jobs, folder, workers=2).values()) == {"finished"}
     assert not list(folder.glob("*.checkpoint"))
+    assert [train.read_metadata(folder / f"{job.run.name}.parquet")["first_step"] for job in jobs] == [
+        job.start + 1 for job in jobs
+    ], "branches trained their own steps only"
     for job in jobs[1:3]:
         assert job.parent == jobs[0].run.name and job.start >= 10
         assert_equals_alone(folder, job, tmp_path)
@@ -130,7 +133,6 @@ def test_local_sweep_equals_runs_trained_alone_and_is_not_repeated(jobs, tmp_pat
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(jobs, tmp_path, capfd):
-    (tmp_path / f"{jobs[0].run.name}.partial").mkdir()
     (tmp_path / f"{jobs[0].run.name}.checkpoint").write_bytes(b"broken")
     status = sweep.execute(jobs, tmp_path, workers=2)
     assert status[jobs[0].run.name].startswith("failed: ValueError") and "is not a checkpoint" in status[jobs[0].run.name]
@@ -141,11 +143,38 @@ def test_a_failed_run_is_reported_and_the_others_go_on(jobs, tmp_path, capfd):
 
 
 def test_a_run_that_diverges_ends_those_that_branch_off_later(tmp_path):
-    rows = [{"schedule": "wsd", "horizon": T, "cooldown": c, "seed": 0} for T, c in ((60, 0.1), (60, 0.3))]
+    rows = [{"schedule": "wsd", "horizon": 60, "cooldown": c, "seed": 0} for c in (0.1, 0.3)]
+    rows.append({"schedule": "two_stage", "horizon": 60, "cooldown": 0.3, "switch": 43, "rho": 0.9999, "seed": 0})
     jobs = sweep.plan(sweep.runs(rows, **TINY | {"lr": 1e30, "clip": 1e30}))
+    jobs[2] = dataclasses.replace(jobs[2], parent=jobs[1].run.name)  # a branch of a branch
     assert jobs[1].parent and set(sweep.execute(jobs, tmp_path, workers=1).values()) == {"diverged"}
     configs, _ = sweep.gather(jobs, tmp_path)
-    assert configs["status"].tolist() == ["diverged", "diverged"] and configs["final_val_loss"].isna().all()
+    assert configs["status"].tolist() == ["diverged"] * 3 and configs["final_val_loss"].isna().all()
+
+
+def test_nothing_trained_yet_is_not_called_diverged(jobs, tmp_path):
+    with pytest.raises(ValueError, match="has no log of these runs"):
+        sweep.gather(jobs, tmp_path)
+    sweep.execute(jobs[3:], tmp_path, workers=1)
+    configs, _ = sweep.gather(jobs, tmp_path)
+    assert configs["status"].tolist() == ["not trained"] * 3 + ["finished"] and configs["shape"].isna().tolist()[3]
+
+
+def test_interrupted_workers_save_their_state_and_a_rerun_goes_on(tmp_path):
+    names, values = ",".join(TINY), ",".join(map(str, TINY.values()))
+    (tmp_path / "t.csv").write_text(
+        f"schedule,horizon,seed,{names}\nwsd,50000,0,{values}\nwsd,50000,1,{values}\n".replace("False", "")
+    )
+    flags = ["-m", "lastiterate.sweep", str(tmp_path / "t.csv"), f"--folder={tmp_path / 'runs'}", "--workers=1"]
+    process = subprocess.Popen([sys.executable, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(12)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 130 and "the same command goes on" in process.stderr.read()
+    for _ in range(100):
+        if saved := list((tmp_path / "runs").glob("*.checkpoint")):
+            break
+        time.sleep(0.2)
+    assert len(saved) == 1, "the run that was under way, and not the one behind it"
 
 
 def test_a_killed_worker_is_replaced(tmp_path):
@@ -176,7 +205,7 @@ def test_a_killed_worker_is_replaced(tmp_path):
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     assert children and process.wait(timeout=120) == 0
-    assert process.stdout.read().decode().count("'finished'") == 2
+    assert process.stdout.read().decode().count("'finished'") == 2 and (tmp_path / f"{jobs[1].run.name}.parquet").is_file()
 
 
 def test_dask_cluster_of_two_workers_gives_the_same(jobs, tmp_path):
@@ -202,7 +231,7 @@ def test_dask_workers_with_several_threads(jobs, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
-        pytest.raises(ValueError, match="must have one thread each"),
+        pytest.raises(ValueError, match="dask must have workers with one thread each"),
     ):
         sweep.execute(jobs, tmp_path, dask=cluster.scheduler_address)
 
@@ -217,6 +246,10 @@ def test_dask_workers_with_several_threads(jobs, tmp_path):
         ("t.csv", "schedule,horizon,lr\nwsd,60,0.1\ntriangle,60,0.1\n", "run 2 of the table: schedule must be one of constant"),
         ("t.csv", "schedule,horizon,lr\nwsd,60,-0.1\n", "run 1 of the table: lr must be"),
         ("t.csv", "schedule,horizon,lr,colour\nwsd,60,0.1,red\n", "schedule 'wsd' has no parameter 'colour'"),
+        ("t.csv", "schedule,horizon,baseline\nwsd,60,\nrefined,60,nothing\n", "baseline must be one of the table's other runs"),
+        ("t.csv", "schedule,horizon,baseline\nrefined,60,\n", "run 1 of the table: _refined() missing"),
+        ("t.toml", '[runs]\nschedule = "wsd"\n', "runs must stand as [[runs]]"),
+        ("t.toml", '[[runs]]\nschedule = "wsd"\nhorizon = "60"\n', "run 1 of the table: T must be an integer"),
         ("t.csv", "schedule,horizon,lr,preset\nwsd,60,0.1,huge\n", "run 1 of the table: preset must be one of"),
     ],
 )
@@ -240,7 +273,8 @@ def test_a_toml_table_stands_for_all_combinations(tmp_path):
 
 def test_command_line_with_a_refined_schedule(tmp_path, capsys):
     options = "\n".join(f"{k} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for k, v in TINY.items())
-    refined = 'schedule = "refined"\nbaseline = "nano-linear-lr0.003-30-seed0"\npower = 1\n'
+    baseline = sweep.runs([{"schedule": "linear", "horizon": 30, "seed": 0}], **TINY)[0].name
+    refined = f'schedule = "refined"\nbaseline = "{baseline}"\npower = 1\n'
     (tmp_path / "t.toml").write_text(
         "".join(f"[[runs]]\n{text}horizon = 30\nseed = 0\n{options}\n" for text in ('schedule = "linear"\n', refined))
     )

@@ -208,11 +208,10 @@ def test_killed_at_random_steps_and_resumed_gives_the_same_log(tmp_path):
 
 def test_terminated_it_saves_and_goes_on(tmp_path):
     flags, out = ("--steps=400", f"--out={tmp_path / 'run.parquet'}"), tmp_path / "run.parquet"
-    process = subprocess.Popen(command(*flags), env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    while "log  " not in process.stdout.readline():
-        pass
-    time.sleep(1.0)
+    started = command(*flags, "--checkpoint-seconds=0")
+    process = subprocess.Popen(started, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while process.poll() is None and not out.with_suffix(".checkpoint").is_file():
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 130 and "goes on from there" in process.stderr.read()
     state = torch.load(out.with_suffix(".checkpoint"), weights_only=True)
@@ -220,6 +219,16 @@ def test_terminated_it_saves_and_goes_on(tmp_path):
     shell(*flags, check=True)
     expected = alone(tmp_path, *train.configure(schedules.wsd(400), lr=3e-3, schedule=train.make_schedule("wsd", 400)[1], **TINY))
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path):
+    config, rates = tiny()
+    alone(tmp_path, config, rates, keep=[20])
+    state = torch.load(train.checkpoint_path(tmp_path / "alone.parquet", 20), weights_only=True)
+    state["log"][0, train.COLUMNS.index("train_loss")] = 123.0
+    torch.save(state, tmp_path / "marked.checkpoint")
+    log = alone(tmp_path, config, rates, name="marked")
+    assert log["train_loss"].iloc[0] == 123.0 and len(log) == 40
 
 
 def test_a_branch_equals_the_run_trained_alone(tmp_path):
@@ -278,6 +287,7 @@ bad = {
     "negative rate": ({"lr": -1e-3}, "lr must be a finite number > 0, got -0.001"),
     "no rate": ({"lr": 0.0}, "lr"),
     "budget below warmup": ({"warmup": 50}, "warmup must be at most the budget of 40 steps, got 50"),
+    "batch of floats": ({"batch": 8.0}, "batch must be an integer >= 1"),
     "batch": ({"batch": 6, "micro_batch": 4}, "batch must be a multiple of micro_batch = 4, got 6"),
     "validation": ({"eval_sequences": 7}, "eval_sequences must be a multiple of 4, got 7"),
     "seed": ({"seed": -1}, "seed must be an integer >= 0"),
@@ -286,22 +296,52 @@ bad = {
     "heads": ({"heads": 3}, "width must be a multiple of twice the number of heads"),
     "schedule": ({"eta": np.array([1.0, np.nan])}, "eta must be finite"),
     "clip": ({"clip": 0}, "clip"),
-    "gpu": ({"device": "cuda"}, "device must be 'cpu', got 'cuda': PyTorch sees no GPU here"),
 }
 
 
 @pytest.mark.parametrize("name", bad)
-def test_bad_input(name, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+def test_bad_input(name):
     options, message = bad[name]
     with pytest.raises(ValueError, match=message):
         tiny(**options)
 
 
+def test_files_and_devices_that_are_not_there(tmp_path, monkeypatch):
+    config, rates = tiny()
+    with pytest.raises(ValueError, match=r"out must be a file name that ends in .parquet, got 'lr0.001'"):
+        train.train(config, rates, "lr0.001")
+    with pytest.raises(ValueError, match=r"keep must be an integer in 0..40, got 41"):
+        alone(tmp_path, config, rates, keep=[41])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device must be 'cpu', got 'cuda': PyTorch sees no GPU here"):
+        alone(tmp_path, *tiny(device="cuda"))
+
+
+def test_what_a_broken_step_leaves_is_not_carried_into_the_next_run(tmp_path, monkeypatch):
+    config, rates = tiny(schedules.constant(5))
+    log = alone(tmp_path, config, rates)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "_foreach_norm", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            alone(tmp_path, config, rates, name="broken")
+    pd.testing.assert_frame_equal(alone(tmp_path, config, rates, name="again"), log, check_exact=True)
+
+
+def test_a_config_is_what_is_read_back(tmp_path):
+    eta, about = train.make_schedule("step", 20, milestones=(5, np.int64(10)))
+    config, rates = tiny(eta, schedule=about)
+    alone(tmp_path, config, rates)
+    assert train.read_metadata(tmp_path / "alone.parquet")["config"]["schedule"] == config.schedule
+    alone(tmp_path, config, rates)  # is found finished, not "of another config"
+
+
 def test_more_processes_than_the_batch_divides_by(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ValueError, match=r"batch must be a multiple of micro_batch = 4 times 3 processes, got 4"):
+    with pytest.raises(ValueError, match=r"batch must be a multiple of micro_batch = 1 times 3 processes, got 4"):
         tiny()
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    config, _ = train.configure(schedules.constant(400), preset="124m", device="cpu")
+    assert (config.micro_batch, config.accumulation) == (25, 1), "the README's eight GPUs"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Files that are either the old one or the new one, never a part of it."""
 
 import contextlib
-import os
+import uuid
 from pathlib import Path
 
 
@@ -10,7 +10,7 @@ def atomic(path):
     """A path beside `path` to write to; put in its place when the block ends, removed when the block fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         yield partial
         partial.replace(path)

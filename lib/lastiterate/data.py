@@ -207,7 +207,7 @@ def corpus(name="python"):
 
     Raises:
         ValueError: for another name, or a text too short to split.
-        DataError: where the installed packages are not the pinned ones, or a token file is not what was written.
+        DataError: where the installed packages are not the pinned ones, or a token file has not the length that was written.
 
     Source: this project, for experiments that need no download.
 
@@ -225,7 +225,7 @@ def corpus(name="python"):
     if path.is_dir() and (path / "corpus.json").is_file():
         return _token_corpus(path)
     if path.is_file():
-        return _text_corpus(name, path.read_bytes())
+        return _text_corpus(str(name), path.read_bytes())
     raise ValueError(f"corpus must be 'python', 'shakespeare', a text file, or a folder made by `tokenize`, got {name!r}")
 
 
@@ -242,7 +242,7 @@ def tokenize(documents, folder, encoding="gpt2", tokens=None, shard_tokens=100_0
         folder: where to write.
         encoding: name of a tiktoken encoding, or a tiktoken.Encoding.
         tokens: stop after about so many; all by default.
-        shard_tokens: length of a shard, but the first (for validation) has at most a tenth of that.
+        shard_tokens: length of a shard, but the first, for validation, has a tenth of that or of the budget, or of all.
         about: what the documents are, kept in corpus.json.
 
     Returns:
@@ -287,20 +287,26 @@ def tokenize(documents, folder, encoding="gpt2", tokens=None, shard_tokens=100_0
             bar.update(part[-1].size)
             if total + size >= limit:
                 break
-            if size >= (shard_tokens if index["shards"] else min(shard_tokens, max(1, shard_tokens // 10))):
+            if size >= (shard_tokens if index["shards"] else max(1, min(shard_tokens, limit) // 10)):
                 close(part, complete=False)
                 total, part, size = total + size, [], 0
     if not index["complete"]:
+        if not index["shards"] and len(part) > 1:  # so few that all of it would be for validation
+            head, end = -(-len(part) // 10), done
+            done = end - (len(part) - head)
+            close(part[:head], complete=False)
+            part, done = part[head:], end
         close(part, complete=total + size < limit)
     return sum(shard["tokens"] for shard in index["shards"])
 
 
-def hub(name, split="train"):
+def hub(name, split="train", revision=None):
     """Documents of a Hugging Face data set, streamed, for `tokenize`.
 
     Args:
         name: a key of HUB, or "path" or "path:configuration" on the hub (or what `datasets.load_dataset` takes locally).
         split: split of the data set.
+        revision: commit of the data set on the hub, so that a later call goes on with the same documents.
 
     Returns:
         datasets.IterableDataset whose rows have a column "text".
@@ -317,7 +323,7 @@ def hub(name, split="train"):
         raise DataError('tokenizing needs two more packages: pip install "lastiterate[corpora]"') from None
     path, configuration = HUB.get(name) or name.partition(":")[::2]
     try:
-        found = datasets.load_dataset(path, configuration or None, split=split, streaming=True)
+        found = datasets.load_dataset(path, configuration or None, split=split, revision=revision, streaming=True)
     except Exception as error:  # the hub's own errors are of many kinds
         raise DataError(f"cannot load data set {name!r}: {type(error).__name__}: {error}") from None
     if found.column_names is not None and "text" not in found.column_names:
@@ -386,13 +392,21 @@ def main(argv=None):
     )
     command.add_argument("dataset", help=f"{', '.join(HUB)}, or path:configuration on the hub")
     command.add_argument("folder")
+    command.add_argument("--revision", help="commit of the data set on the hub")
     command.add_argument("--encoding", default="gpt2", help="a tiktoken encoding")
     command.add_argument("--tokens", type=float, help="stop after about so many")
     command.add_argument("--shard-tokens", type=int, default=100_000_000)
     args = parser.parse_args(argv)
     try:
         if args.command == "tokenize":
-            n = tokenize(hub(args.dataset), args.folder, args.encoding, args.tokens, args.shard_tokens, about=args.dataset)
+            n = tokenize(
+                hub(args.dataset, revision=args.revision),
+                args.folder,
+                args.encoding,
+                args.tokens,
+                args.shard_tokens,
+                about=f"{args.dataset} {args.revision or ''}".strip(),
+            )
             print(f"{n:,} tokens in {args.folder}: train with --corpus {args.folder}")
         else:
             _download_all()

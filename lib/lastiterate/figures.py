@@ -165,6 +165,12 @@ def headroom(ax, factor=2.0):
     ax.set_ylim(low, factor * high)
 
 
+def ticks(ax, values):
+    """Ticks of the x axis at these values and nowhere else, with plain numbers: for a logarithmic axis with few points."""
+    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.minorticks_off()
+
+
 def thousands(ax):
     """Label the x axis in thousands of steps: 25k, 50k, …"""
     ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")

@@ -186,7 +186,7 @@ def _check_runs(runs):
 def _load(run, table):
     row = table.loc[run]
     if str(row["source"]).endswith(".csv"):
-        whole = _recorded(row["file"])
+        whole = _recorded(row["file"], Path(row["file"]).stat().st_mtime_ns)
         own = whole[whole["run"] == run]
         if not pd.isna(row["trunk"]):
             before = _load(row["trunk"], table)
@@ -203,8 +203,8 @@ def _load(run, table):
     return parts[0].join(parts[1], how="outer").reset_index().assign(run=run)[COLUMNS]
 
 
-@functools.cache
-def _recorded(file):
+@functools.lru_cache(maxsize=8)
+def _recorded(file, _changed):
     """The log table of recorded runs; what a run shares with its trunk stands there with the trunk."""
     table = pd.read_parquet(file)
     return table[COLUMNS + EXTRA].astype({"run": str})

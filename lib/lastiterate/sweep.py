@@ -21,6 +21,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -32,9 +33,9 @@ from lastiterate import _check, train
 from lastiterate._files import write_atomic
 
 ENDED = ("finished", "diverged")
-ATTEMPTS = 3  # a worker that is killed takes the others with it: what they had is tried again
 LEAST = 10  # steps in common for which a branch is worth its checkpoint
-ATTRIBUTES = ["scheduler", "lr", "horizon", "cooldown", "shape", "final", "warmup", "rho", "switch", "power", "baseline"]
+SHAPE = ("layers", "heads", "width", "context")
+PARAMETERS = ["cooldown", "shape", "final", "rho", "switch", "power", "baseline"]  # of schedules, in the table of recorded runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,8 @@ def read_table(path):
             sets = tomllib.loads(path.read_text(encoding="utf-8")).get("runs", [])
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path}: {error}") from None
+        if not isinstance(sets, list) or not all(isinstance(s, dict) for s in sets):
+            raise ValueError(f"table {path}: runs must stand as [[runs]], in two pairs of brackets")
         lists = [{k: v if isinstance(v, list) and k != "milestones" else [v] for k, v in s.items()} for s in sets]
         rows = [dict(zip(s, values, strict=True)) for s in lists for values in itertools.product(*s.values())]
     else:
@@ -96,7 +99,8 @@ def runs(rows, folder=None, **options):
 
     Args:
         rows: list of dicts, see `read_table`.
-        folder: of the finished runs; needed for the schedule "refined", which is computed from one of them.
+        folder: of the finished runs, from one of which the schedule "refined" is computed; without it that schedule is
+            constant, which serves to check a table beforehand.
         **options: of `train.configure`, for all rows.
 
     Returns:
@@ -105,15 +109,12 @@ def runs(rows, folder=None, **options):
     Raises:
         ValueError: as `train.configure` and `train.make_schedule`; the message begins with the row's number.
     """
-    configurable = {*inspect.signature(train.configure).parameters, "layers", "heads", "width", "context"} - {
-        "eta",
-        "schedule",
-        "shape",
-    }
-    options = {"compile": train.compiling_pays(sum(row["horizon"] for row in rows))} | options
+    configurable = {*inspect.signature(train.configure).parameters, *SHAPE} - {"eta", "schedule", "shape"}
+    steps = sum(row["horizon"] for row in rows if isinstance(row["horizon"], int))
+    options = {"compile": train.compiling_pays(steps)} | options if not any("compile" in row for row in rows) else options
     found = {}
     for i, row in enumerate(rows):
-        given = options | {k: v for k, v in row.items() if k in configurable}
+        given = {k: v for k, v in row.items() if k in configurable} | options
         parameters = {k: v for k, v in row.items() if k not in configurable | {"schedule", "horizon", "set"}}
         try:
             if row["schedule"] == "refined":
@@ -124,7 +125,7 @@ def runs(rows, folder=None, **options):
         except (ValueError, TypeError) as error:
             raise ValueError(f"run {i + 1} of the table: {error}") from None
         name = train.run_name(config)
-        labels = [row.get("set", "")]
+        labels = [str(row.get("set", ""))]
         if name in found:
             if found[name].config != config or not np.array_equal(found[name].rates, rates):
                 raise ValueError(f"run {i + 1} of the table: another run has the name {name!r}, too")
@@ -195,48 +196,42 @@ def execute(jobs, folder, workers=None, dask=None):
     Raises:
         ValueError: where the Dask address does not answer, or its workers have several threads.
     """
-    from tqdm import tqdm
+    execution = _Execution(jobs, folder)
+    while execution.queue:
+        lost = execution.work(execution.queue, workers, dask)
+        for job in lost:  # a worker was killed, and took the others with it: each alone, to know whose it was
+            if execution.work([job], 1, dask):
+                execution.end(job, "failed: its worker was killed")
+    execution.bar.close()
+    return execution.status
 
-    folder = Path(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    children, status, running, ready = {}, {}, {}, []
-    for job in jobs:
-        children.setdefault(job.parent, []).append(job)
-    paths = {job.run.name: folder / f"{job.run.name}.parquet" for job in jobs}
-    bar = tqdm(total=sum(job.steps for job in jobs), unit="step", disable=None)
 
-    def done(job, word):
-        status[job.run.name] = word
-        bar.update(job.steps)
-        if word not in ENDED:
-            tqdm.write(f"{job.run.name}: {word}", file=sys.stderr)
-        siblings = [j for j in children.get(job.parent, []) if j.start == job.start]
-        if job.parent and all(status.get(j.run.name) in ENDED for j in siblings):
-            train.checkpoint_path(paths[job.parent], job.start).unlink(missing_ok=True)
-        ready.extend(children.get(job.run.name, []))
+class _Execution:
+    """The state of a plan under way: which runs have ended and how, and which can begin."""
 
-    def submit(job):
-        out = paths[job.run.name]
-        start = train.checkpoint_path(paths[job.parent], job.start) if job.parent else None
-        if not out.is_file() and start and not start.is_file():
-            if status[job.parent] == "diverged" and train.read_metadata(paths[job.parent])["last_step"] <= job.start:
-                return done(job, "diverged")
-            if status[job.parent] not in ENDED:
-                return done(job, f"not trained, because {job.parent} was not")
-            start = None  # the parent was trained before this run was asked for: this one trains all its steps itself
-        keep = [j.start for j in children.get(job.run.name, []) if not paths[j.run.name].is_file()]
-        running[pool.submit(_train, job.run.config, job.run.rates, str(out), start and str(start), keep)] = job
+    def __init__(self, jobs, folder):
+        from tqdm import tqdm
 
-    lost = list(children.get(None, []))
-    for _ in range(ATTEMPTS):
-        ready[:], lost = lost, []
-        pool = _executor(workers, dask)
+        folder = Path(folder).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paths = {job.run.name: folder / f"{job.run.name}.parquet" for job in jobs}
+        self.children = {}
+        for job in jobs:
+            self.children.setdefault(job.parent, []).append(job)
+        self.queue, self.status = list(self.children.get(None, [])), {}
+        self.bar = tqdm(total=sum(job.steps for job in jobs), unit="step", disable=None)
+
+    def work(self, queue, workers, dask):
+        """Train the runs of a queue, as many at a time as there are workers; returns those that were lost with their worker."""
+        pool, places = _executor(workers, dask)
+        running, lost = {}, []
         try:
-            while ready or running:
-                while ready:
-                    job = ready.pop(0)
+            while (queue and not lost) or running:
+                while queue and not lost and len(running) < places:
+                    job = queue.pop(0)
                     try:
-                        submit(job)
+                        if future := self.begin(job, pool):
+                            running[future] = job
                     except concurrent.futures.BrokenExecutor:
                         lost.append(job)
                 for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
@@ -244,19 +239,38 @@ def execute(jobs, folder, workers=None, dask=None):
                     if isinstance(error, concurrent.futures.BrokenExecutor):
                         lost.append(job)
                     else:
-                        done(job, future.result() if error is None else f"failed: {type(error).__name__}: {error}")
+                        self.end(job, future.result() if error is None else f"failed: {type(error).__name__}: {error}")
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # which a run takes as a request to save its state
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
-        if not lost:
-            break
-    ready[:] = lost
-    while ready:  # what is lost, and what branches off it
-        job = ready.pop(0)
-        done(job, f"not trained, because {job.parent} was not" if status.get(job.parent) else "failed: its worker was killed")
-    bar.close()
-    return status
+        return lost
+
+    def begin(self, job, pool):
+        """Submit a run, from its parent's checkpoint if it branches off; None where it ends at once."""
+        out, parent = self.paths[job.run.name], job.parent
+        start = train.checkpoint_path(self.paths[parent], job.start) if parent else None
+        if start and not out.is_file() and not start.is_file():
+            if self.status[parent] == "diverged" and _last_step(self.paths[parent]) <= job.start:
+                return self.end(job, "diverged")
+            if self.status[parent] not in ENDED:
+                return self.end(job, f"not trained, because {parent} was not")
+            start = None  # the parent was trained before this run was asked for: this one trains all its steps itself
+        keep = [j.start for j in self.children.get(job.run.name, []) if not self.paths[j.run.name].is_file()]
+        return pool.submit(_train, job.run.config, job.run.rates, str(out), start and str(start), keep)
+
+    def end(self, job, word):
+        """Note how a run ended; what branches off it can begin, and what all have branched off from is deleted."""
+        self.status[job.run.name] = word
+        self.bar.update(job.steps)
+        if word not in ENDED:
+            self.bar.write(f"{job.run.name}: {word}", file=sys.stderr)
+        siblings = [j for j in self.children.get(job.parent, []) if j.start == job.start]
+        if job.parent and all(self.status.get(j.run.name) in ENDED for j in siblings):
+            train.checkpoint_path(self.paths[job.parent], job.start).unlink(missing_ok=True)
+        self.queue.extend(self.children.get(job.run.name, []))
 
 
 def gather(jobs, folder):
@@ -269,22 +283,29 @@ def gather(jobs, folder):
     Returns:
         (configs, log): a row a run, and a row a trained step; what a run shares with its `trunk` stands with that.
     """
-    configs, tables = [], []
+    configs, tables = {}, []
     for job in jobs:
-        path = Path(folder) / f"{job.run.name}.parquet"
-        config, schedule = job.run.config, dict(job.run.config.schedule)
-        row = {"run": job.run.name, "model": config.preset, "dataset": config.corpus}
-        row |= {name: schedule.get(name, getattr(config, name, None)) for name in ATTRIBUTES} | {"seed": config.seed}
-        row |= {"first_step": job.start + 1, "trunk": job.parent, "status": "diverged", "final_val_loss": np.nan}
+        name, config, schedule = job.run.name, job.run.config, job.run.config.schedule
+        row = {"run": name, "model": config.preset, "dataset": config.corpus, "scheduler": schedule["scheduler"]}
+        row |= {"lr": config.lr, "horizon": config.horizon, "warmup": config.warmup, "seed": config.seed}
+        row |= {k: schedule.get(k) for k in PARAMETERS}
+        path = Path(folder) / f"{name}.parquet"
         if path.is_file():
             about, table = train.read_metadata(path), pd.read_parquet(path)
-            alone = about["first_step"] != job.start + 1
-            row |= {"status": about["status"]} | ({"first_step": 1, "trunk": None} if alone else {})
+            trunk = about["parent"] and about["parent"].rsplit(".", 2)[0]  # of "<run>.<step>.checkpoint"
+            if trunk and trunk not in configs:
+                raise ValueError(f"run {name} branched off {trunk}, which is not in the table")
+            row |= {"first_step": about["first_step"], "trunk": trunk, "status": about["status"]}
             row |= {"final_val_loss": round(float(table["val_loss"].iloc[-1]), 6)}
-            tables.append(table.assign(run=job.run.name))
-        configs.append(row)
+            tables.append(table.assign(run=name))
+        else:
+            diverged = job.parent and configs[job.parent]["status"] == "diverged"
+            row |= {"first_step": job.start + 1, "trunk": job.parent, "status": "diverged" if diverged else "not trained"}
+        configs[name] = row
+    if not tables:
+        raise ValueError(f"folder {folder} has no log of these runs")
     log = pd.concat(tables, ignore_index=True)
-    return pd.DataFrame(configs), log[["run", *train.COLUMNS]]
+    return pd.DataFrame(configs.values()), log[["run", *train.COLUMNS]]
 
 
 def record(jobs, folder, to):
@@ -313,17 +334,17 @@ def _savings(label, jobs):
 def _refined(folder, T, baseline, power=2, window=0.1):
     from lastiterate import design
 
-    if folder is None or not (path := Path(folder) / f"{baseline}.parquet").is_file():
-        raise ValueError(f"baseline must be a finished run of this sweep, got {baseline!r}")
+    attributes = {"scheduler": "refined", "power": power, "baseline": baseline}
+    if folder is None:
+        return np.ones(T), attributes
+    path = Path(folder) / f"{baseline}.parquet"
     if train.read_metadata(path)["first_step"] > 1:
-        raise ValueError(
-            f"baseline must be a run that branches off no other: name it before those of the table, got {baseline!r}"
-        )
+        raise ValueError(f"baseline must be a run that branches off no other: put it first in the table, got {baseline!r}")
     norms = pd.read_parquet(path)["grad_norm" if power == 2 else "grad_norm_l1"].to_numpy()
     eta = design.refine(norms, power=power, window=window)
     if eta.size != T:
         raise ValueError(f"horizon must be the baseline's, {eta.size}, got {T}")
-    return eta, {"scheduler": "refined", "power": power, "baseline": baseline}
+    return eta, attributes
 
 
 def _train(config, rates, out, start, keep):
@@ -336,10 +357,16 @@ def _train(config, rates, out, start, keep):
 
 
 def _last_step(path):
-    return train.read_metadata(path)["last_step"]
+    """Last step of a log; 0 of a run that diverged with the one that it branched off, and so has none."""
+    return train.read_metadata(path)["last_step"] if path.is_file() else 0
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _executor(workers, dask):
+    """(pool, number of runs at a time)."""
     if dask:
         try:
             from distributed import Client
@@ -349,27 +376,29 @@ def _executor(workers, dask):
             client = Client(dask, timeout=10)
         except (OSError, ValueError) as error:
             raise ValueError(f"dask must be the address of a scheduler that answers, got {dask!r} ({error})") from None
-        threads = {w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()}
-        if threads - {1}:
+        threads = [w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
+        if not threads or max(threads) > 1:
             client.close()
-            raise ValueError(f"dask's workers must have one thread each (dask worker --nthreads 1), got {max(threads)}")
-        return _DaskPool(client)
+            found = f"workers with {max(threads)} threads" if threads else "no worker"
+            raise ValueError(f"dask must have workers with one thread each (dask worker --nthreads 1), got {found}")
+        return _DaskPool(client), workers or len(threads)
     import torch
 
-    gpus, cores = torch.cuda.device_count(), os.cpu_count() or 1
+    gpus, cores = torch.cuda.device_count(), _cores()
     workers = _check.integer("workers", workers) if workers is not None else gpus or cores
     context = multiprocessing.get_context("spawn")
     turn = context.Value("i", 0)
     settings = (turn, gpus, max(1, cores // workers))
-    return concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=settings)
+    return concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_begin, initargs=settings), workers
 
 
 def _begin(turn, gpus, threads):
     """A worker's own GPU, or its share of the cores."""
     with turn.get_lock():
         mine, turn.value = turn.value, turn.value + 1
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(mine % gpus)
+    if gpus:  # of those that this process was given
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[mine % gpus]
     import torch
 
     torch.set_num_threads(threads)
@@ -382,8 +411,8 @@ class _DaskPool:
         self.client, self.pool = client, client.get_executor(pure=False, retries=0)
         self.submit = self.pool.submit
 
-    def shutdown(self, **options):
-        self.pool.shutdown(**options)
+    def shutdown(self, wait=True, cancel_futures=False):
+        self.pool.shutdown(wait=wait)
         self.client.close()
 
 
@@ -401,21 +430,31 @@ def main(argv=None):
     options = {"preset": args.preset} if args.preset else {}
     try:
         rows = read_table(args.table)
-        first = runs([row for row in rows if "baseline" not in row], **options)
+        every = runs(rows, **options)  # with a stand-in for refined schedules: what is wrong with them is said now
+        first = [run for run in every if run.config.schedule["scheduler"] != "refined"]
+        names = {run.name for run in first}
+        for run in every:
+            if (baseline := run.config.schedule.get("baseline")) not in {*names, None}:
+                raise ValueError(f"baseline must be one of the table's other runs, got {baseline!r}")
         jobs = plan(first)
-        refined = sum(row["horizon"] for row in rows if "baseline" in row)
+        refined = sum(run.config.horizon for run in every) - sum(run.config.horizon for run in first)
         print(describe(jobs))
         if refined:
             print(f"and then {refined:,} steps with schedules refined from these runs")
         if args.dry_run:
             print(tree(jobs))
             return 0
-        missing = sum(j.steps for j in jobs if not (Path(args.folder) / f"{j.run.name}.parquet").is_file())
-        print(_estimate(first[0], missing + refined, args.workers, args.dask), flush=True)
+        logged = {run.name for run in every if (Path(args.folder) / f"{run.name}.parquet").is_file()}
+        missing = sum(job.steps for job in jobs if job.run.name not in logged)
+        missing += sum(run.config.horizon for run in every if run.name not in logged | names)
+        print(_estimate(first[0], missing, args.workers, args.dask), flush=True)
         status = execute(jobs, args.folder, args.workers, args.dask)
         if refined:
-            jobs = plan([*first, *runs([row for row in rows if "baseline" in row], args.folder, **options)])
-            status = execute(jobs, args.folder, args.workers, args.dask)
+            ended = {name for name, word in status.items() if word == "finished"}
+            rows = [row for row in rows if "baseline" not in row or row["baseline"] in ended]
+            jobs = plan(runs(rows, args.folder, **options))
+            status |= {run.name: "not trained, because its baseline was not" for run in every if run.name not in status}
+            status |= execute(jobs, args.folder, args.workers, args.dask)
         bad = {name: word for name, word in status.items() if word not in ENDED}
         words = list(status.values())
         print(f"{words.count('finished')} finished, {words.count('diverged')} diverged, {len(bad)} failed; logs in {args.folder}")
@@ -437,13 +476,15 @@ def _estimate(run, steps, workers, dask):
         return f"{steps:,} steps to train"
     import torch
 
-    workers = workers or torch.cuda.device_count() or os.cpu_count() or 1
+    workers = workers or torch.cuda.device_count() or _cores()
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(max(1, _cores() // workers))
     seconds = train.seconds_per_step(dataclasses.replace(run.config, compile=False), run.rates)
     torch.set_num_threads(before)
+    train.forget()
     return f"{steps:,} steps to train, {workers} runs at a time: about {train.duration(seconds * steps / workers)}"
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cluster schedulers send it first: like Ctrl-C
     sys.exit(main())

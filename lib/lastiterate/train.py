@@ -6,7 +6,8 @@
 One run makes one Parquet file, with the columns of `logs` and `tokens`, `grad_norm_l1`, `update_norm`. Row t is about step t:
 rate, loss before the step, norms of the mean gradient before clipping, norm of what the step adds to the weights; `val_loss`
 is measured after the step. The batch of step t is a function of seed and t alone, and nothing else is drawn at random after
-the weights: that is why a resumed run, or one that branches off another's checkpoint, equals the run trained alone.
+the weights: that is why a resumed run, or one that branches off another's checkpoint, equals the run trained alone, bit by bit
+on a CPU with the same number of threads (GPUs add up in no fixed order, and agree to rounding only).
 """
 
 import argparse
@@ -23,6 +24,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import threading
 import time
 from pathlib import Path
 
@@ -46,7 +49,9 @@ RECIPES = {
 SCHEDULES = ["constant", "linear", "cosine", "wsd", "polynomial", "inverse_sqrt", "inverse_linear", "step", "two_stage"]
 COMPILE_STEPS = 2000  # on a CPU compiling takes 20 to 40 s, and saves a third of the time of a step
 KEY = b"lastiterate"  # of the metadata in a Parquet file
+ONE_AT_A_TIME = threading.Lock()  # in a process: runs share the network that was compiled
 FREE = {"schedule", "lr", "horizon", "warmup"}  # of a config: a branch may differ in them, as long as the rates so far agree
+ALWAYS_NAMED = ("cooldown", "shape", "rho", "power")  # parameters of schedules that are in a run's name even as defaults
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,11 +155,12 @@ def configure(
     given = {"lr": lr, "warmup": warmup, "batch": batch, "micro_batch": micro_batch}
     given |= {"eval_every": eval_every, "eval_sequences": eval_sequences}
     chosen = {name: recipe[name] if value is None else value for name, value in given.items()}
-    if batch is not None and micro_batch is None:
-        chosen["micro_batch"] = math.gcd(chosen["batch"], recipe["micro_batch"])
     eta = _check.schedule(eta)
     processes = int(os.environ.get("WORLD_SIZE", 1))
     chosen["lr"] = _check.real("lr", chosen["lr"], 0.0, open_low=True)
+    if micro_batch is None:  # as many as fit, and the batch divides by
+        share = max(_check.integer("batch", chosen["batch"]) // processes, 1)
+        chosen["micro_batch"] = max(n for n in range(1, min(share, recipe["micro_batch"]) + 1) if share % n == 0)
     for name in ("batch", "micro_batch", "eval_every", "eval_sequences"):
         chosen[name] = _check.integer(name, chosen[name])
     if _check.integer("warmup", chosen["warmup"], 0) > eta.size:
@@ -165,8 +171,6 @@ def configure(
     if chosen["eval_sequences"] % chosen["micro_batch"]:
         raise ValueError(f"eval_sequences must be a multiple of {chosen['micro_batch']}, got {chosen['eval_sequences']}")
     device = _check.choice("device", device or ("cuda" if torch.cuda.is_available() else "cpu"), ["cpu", "cuda"])
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device must be 'cpu', got 'cuda': PyTorch sees no GPU here")
     dtype = dtype or ("bfloat16" if has_bfloat16(device) else "float32")
     shape = dataclasses.asdict(PRESETS[preset]) | {k: _check.integer(k, v) for k, v in shape.items()}
     tokens = data.corpus(corpus)
@@ -181,7 +185,7 @@ def configure(
         **shape,
         corpus=tokens.name,
         corpus_sha256=tokens.sha256,
-        schedule=schedule or {"scheduler": "array"},
+        schedule=json.loads(json.dumps(schedule or {"scheduler": "array"}, default=float)),  # as it will be read back
         horizon=eta.size,
         seed=_check.integer("seed", seed, 0),
         weight_decay=_check.real("weight_decay", weight_decay, 0.0),
@@ -207,7 +211,8 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
         corpus: a data.Corpus; by default the one that the config names.
         start: checkpoint of another run to branch from; its config and its rates so far must be this run's. The log then
             begins at the step after it.
-        keep: numbers of steps after which to keep a checkpoint, as `checkpoint_path(out, step)`.
+        keep: numbers of steps after which to keep a checkpoint, as `checkpoint_path(out, step)`; those that lie behind, where
+            a run is resumed, are not made any more.
         checkpoint_seconds: time between checkpoints.
         progress: whether to show a progress bar.
 
@@ -215,7 +220,8 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
         The log as a DataFrame with COLUMNS (on the first process; None on others).
 
     Raises:
-        ValueError: where a checkpoint or the finished log is of another config, or a step to keep is not this run's.
+        ValueError: where a checkpoint or the finished log is of another config, a step to keep is not in 0..T, `out` does not
+            end in .parquet, or the config asks for a GPU and there is none.
         data.DataError: where the corpus is not the config's, or a checkpoint cannot be written (the last one stays).
         Diverged: on a loss or gradient that is not finite; the log up to that step is written before.
         KeyboardInterrupt: on Ctrl-C and SIGTERM, after a checkpoint has been written.
@@ -223,7 +229,15 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
     Source: this project.
     """
     out, T = Path(out), config.horizon
-    rank = int(os.environ.get("RANK", 0))
+    if out.suffix != ".parquet":
+        raise ValueError(f"out must be a file name that ends in .parquet, got {str(out)!r}")
+    keep = {_check.integer("keep", k, 0, T) for k in keep}
+    with ONE_AT_A_TIME:
+        return _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress)
+
+
+def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress):
+    T, rank = config.horizon, int(os.environ.get("RANK", 0))
     tokens = data.corpus(config.corpus) if corpus is None else corpus
     if tokens.sha256 != config.corpus_sha256:
         raise data.DataError(f"corpus {tokens.name}: sha256 differs, expected {config.corpus_sha256}, found {tokens.sha256}")
@@ -234,25 +248,25 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
             raise Diverged(f"{out} is of a run that diverged at step {about['last_step']}")
         return pd.read_parquet(out) if rank == 0 else None
 
-    device = _device(config)
-    network, forward = _network(config.shape, device, config.compile)
-    network.initialise(config.seed)
-    optimizer = adamw(network, config)
-    if config.processes > 1:
-        forward = torch.nn.parallel.DistributedDataParallel(forward)
+    device, network, forward, optimizer = _prepare(config)
     resumed = out.with_suffix(".checkpoint")
-    first, step, log = _restore(network, optimizer, config, rates, resumed, start)
-    keep = {_check.integer("keep", k, first, T) for k in keep}
+    if rank == 0:
+        for partial in out.parent.glob(f"{out.stem}.*.partial"):  # what a killed run was writing
+            partial.unlink()
+    first, step, log, parent = _restore(network, optimizer, config, rates, resumed, start)
 
     def save(path):
         if rank:
             return
-        state = {"step": step, "first": first, "config": json.dumps(dataclasses.asdict(config)), "rates": torch.tensor(rates)}
+        state = {"step": step, "first": first, "parent": parent, "config": json.dumps(dataclasses.asdict(config))}
+        state |= {"rates": torch.tensor(rates)}
         state |= {"model": network.state_dict(), "optimizer": optimizer.state_dict(), "log": torch.tensor(log[first:step])}
         try:
             with atomic(path) as partial:
                 torch.save(state, partial)
-        except (OSError, RuntimeError) as error:  # torch's writer raises the latter where the disk is full
+        except (OSError, RuntimeError) as error:
+            if "CUDA" in str(error):  # other runtime errors are those of torch's writer, where the disk is full
+                raise
             last = "there is none yet" if not resumed.is_file() else f"{resumed} is the last"
             raise data.DataError(
                 f"cannot write checkpoint {path} at step {step} ({error}); {last}: free some space and go on"
@@ -262,9 +276,7 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
         if rank:
             return None
         table = _table(log[first:step])
-        write_log(
-            out, table, config, rates, status=status, first_step=first + 1, last_step=step, parent=start and Path(start).name
-        )
+        write_log(out, table, config, rates, status=status, first_step=first + 1, last_step=step, parent=parent)
         return table
 
     bar = _bar(T, step, out, progress and rank == 0)
@@ -272,13 +284,14 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
     last_saved = time.monotonic()
     with bar, _asked_to_stop() as asked:
         while step < T:
+            stopping = _any_process(bool(asked), config, device)
             if step in keep and not checkpoint_path(out, step).is_file():
                 save(checkpoint_path(out, step))
-            if asked or time.monotonic() - last_saved >= checkpoint_seconds:
+            if stopping or time.monotonic() - last_saved >= checkpoint_seconds:
                 save(resumed)
                 last_saved = time.monotonic()
-            if asked:
-                raise KeyboardInterrupt
+            if stopping:
+                raise KeyboardInterrupt("state is saved, the same command goes on from there")
             for group in optimizer.param_groups:
                 group["lr"] = float(rates[step])
             metrics = _step(forward, network, optimizer, batch_at(tokens, config, step, rank), config, device)
@@ -374,10 +387,11 @@ def has_bfloat16(device=None):
 
 
 def compiling_pays(steps, device=None):
-    """Whether so many steps in one process are worth compiling for: always on a GPU, on a CPU if it has a C++ compiler."""
-    if device != "cpu" and torch.cuda.is_available():
-        return True
-    return steps >= COMPILE_STEPS and any(map(shutil.which, ("g++", "clang++", "c++")))
+    """Whether so many steps in one process are worth compiling for, and there is a compiler and what it needs."""
+    gpu = device != "cpu" and torch.cuda.is_available()
+    compilers = ("gcc", "clang", "cc") if gpu else ("g++", "clang++", "c++")
+    headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    return (gpu or steps >= COMPILE_STEPS) and headers and any(map(shutil.which, compilers))
 
 
 def _autocast(config, device):
@@ -386,6 +400,8 @@ def _autocast(config, device):
 
 def _device(config):
     """This process's device; joins the other processes where there are some."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be 'cpu', got 'cuda': PyTorch sees no GPU here")
     if config.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         torch.set_float32_matmul_precision("high")
@@ -394,9 +410,38 @@ def _device(config):
     return torch.device(config.device, torch.cuda.current_device()) if config.device == "cuda" else torch.device("cpu")
 
 
+def _prepare(config):
+    """(device, model with the seed's weights, model to call, optimizer)."""
+    device = _device(config)
+    network, forward = _network(config.shape, device, config.compile)
+    network.initialise(config.seed)
+    network.zero_grad(set_to_none=True)
+    if config.processes > 1:
+        forward = torch.nn.parallel.DistributedDataParallel(forward)
+    return device, network, forward, adamw(network, config)
+
+
+def forget():
+    """Drop the network that the last run has left in this process, and its memory on a GPU."""
+    _network.cache_clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _any_process(asked, config, device):
+    """Whether any process was asked to stop: all must stop at the same step."""
+    if config.processes == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag)
+
+
 @functools.lru_cache(maxsize=1)
 def _network(shape, device, compiled):
     """(model, model to call), made once a process: what was compiled for one run serves the next."""
+    if compiled:
+        torch._dynamo.reset()  # it counts what it has compiled for each function, whatever the shape, and gives up after eight
     network = GPT(shape).to(device)
     return network, torch.compile(network, dynamic=False) if compiled else network
 
@@ -439,12 +484,13 @@ def checkpoint_path(out, step):
 
 
 def _restore(network, optimizer, config, rates, resumed, start):
-    """(first, step, log) of a run that was stopped, of one that branches off another, or of one that begins."""
+    """(first, step, log, parent) of a run that was stopped, of one that branches off another, or of one that begins."""
+    parent = start and Path(start).name
     log = np.full((config.horizon, len(COLUMNS)), np.nan)
     if resumed.is_file():
         state = _load_checkpoint(resumed)
         _same_config(json.loads(state["config"]), config, resumed, state["rates"].numpy(), rates)
-        first, step = state["first"], state["step"]
+        first, step, parent = state["first"], state["step"], state["parent"]
         log[first:step] = state["log"].numpy()
     elif start is not None:
         state = _load_checkpoint(start)
@@ -453,10 +499,16 @@ def _restore(network, optimizer, config, rates, resumed, start):
             raise ValueError(f"start must be a checkpoint of before step {config.horizon}, got one of step {step}")
         _same_config(json.loads(state["config"]), config, start, state["rates"].numpy()[:step], rates[:step], branch=True)
     else:
-        return 0, 0, log
-    network.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return first, step, log
+        state, first, step = None, 0, 0
+    if config.processes > 1:
+        steps = [None] * config.processes
+        torch.distributed.all_gather_object(steps, step)
+        if len(set(steps)) > 1:
+            raise ValueError(f"out must be in a folder that all processes share: they found checkpoints of steps {steps}")
+    if state is not None:
+        network.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    return first, step, log, parent
 
 
 def _load_checkpoint(path):
@@ -470,7 +522,8 @@ def _load_checkpoint(path):
 
 def _same_config(found, config, path, found_rates, rates, branch=False):
     wanted = dataclasses.asdict(config)
-    different = [k for k in wanted if found.get(k) != wanted[k] and not (branch and k in FREE)]
+    free = FREE if branch else {"compile"} if Path(path).suffix == ".parquet" else ()  # of a finished run nothing depends on it
+    different = [k for k in wanted if found.get(k) != wanted[k] and k not in free]
     if different:
         k = different[0]
         raise ValueError(f"{path} is of another config: its {k} is {found.get(k)!r}, this run's {wanted[k]!r}")
@@ -485,12 +538,13 @@ def _table(rows):
 
 
 def _commit():
-    def git(*words):
+    def git(*words):  # of the repository that this file is tracked in, if any
         return subprocess.run(
             ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -583,10 +637,8 @@ def describe(config, seconds=None):
 
 def seconds_per_step(config, rates, steps=5, warm=2):
     """Seconds of a step, the mean over a few after some to warm up; nothing is written."""
-    device = _device(config)
-    network, forward = _network(config.shape, device, config.compile)
-    network.initialise(config.seed)
-    optimizer, tokens = adamw(network, config), data.corpus(config.corpus)
+    device, network, forward, optimizer = _prepare(config)
+    tokens = data.corpus(config.corpus)
     for group in optimizer.param_groups:
         group["lr"] = float(rates[0])
     for step in range(warm + steps):
@@ -617,8 +669,8 @@ def _asked_to_stop():
     asked = []
 
     def note(number, _):
-        if asked:
-            raise KeyboardInterrupt
+        if signal.SIGINT == number in asked:
+            raise KeyboardInterrupt("at once: the same command goes on from the last checkpoint, if there is one")
         asked.append(number)
 
     try:
@@ -696,8 +748,8 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted: state is saved, the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"\ninterrupted: {interrupt or 'nothing was trained yet'}", file=sys.stderr)
         return 130
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -705,14 +757,27 @@ def main(argv=None):
 
 
 def run_name(config):
-    """A run's name by its config: model, schedule with its parameters, rate, steps, seed."""
-    parts = [config.preset, config.schedule["scheduler"]]
-    parts += [
-        f"{v:g}" if isinstance(v, float) else str(v)
-        for k, v in config.schedule.items()
-        if k in ("cooldown", "shape", "rho") and v is not None
-    ]
-    return "-".join([*parts, f"lr{config.lr:g}", str(config.horizon), f"seed{config.seed}"])
+    """A run's name by its config: model, schedule, rate, steps, seed, and whatever is not as usual.
+
+    >>> run_name(configure(*make_schedule("wsd", 800)[:1], lr=1e-3, schedule=make_schedule("wsd", 800)[1], batch=16)[0])
+    'nano-wsd-0.2-linear-lr0.001-800-seed0-batch16'
+    """
+    scheduler, *parameters = config.schedule.items()
+    function = getattr(schedules, scheduler[1], None)
+    usual = {k: p.default for k, p in inspect.signature(function).parameters.items()} if callable(function) else {}
+    parts = [config.preset, scheduler[1]]
+    for name, value in parameters:
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        if name in ALWAYS_NAMED:
+            parts.append(shown)
+        elif name in usual and value != usual[name]:
+            parts.append(f"{name}{shown}".replace(" ", ""))
+    parts += [f"lr{config.lr:g}", str(config.horizon), f"seed{config.seed}"]
+    common = RECIPES[config.preset] | dataclasses.asdict(PRESETS[config.preset])
+    for name in ("layers", "heads", "width", "context", "batch", "warmup"):
+        if getattr(config, name) != common[name]:
+            parts.append(f"{name}{getattr(config, name)}")
+    return "-".join(parts)
 
 
 if __name__ == "__main__":

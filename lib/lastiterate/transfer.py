@@ -51,7 +51,7 @@ def fit_lr(lr, loss):
         (lr, loss, (A, B, C)): the minimum √(A/B) of the fit, its value there 2√(AB) + C, and the coefficients.
 
     Raises:
-        ValueError: on bad input, or where the fit has no minimum (A or B is not positive: the best rate is outside the sweep).
+        ValueError: on bad input, or where the fit has no minimum within the sweep: the best rate is outside.
 
     Source: Schaipp et al. 2025, figure 12b; Ω_T(γ) = T1/γ + γ·T2 has this shape.
 
@@ -68,8 +68,8 @@ def fit_lr(lr, loss):
     columns = np.stack([1 / lr, lr, np.ones_like(lr)], axis=1)
     scale = columns.max(axis=0)
     A, B, C = (np.linalg.lstsq(columns / scale, loss, rcond=None)[0] / scale).tolist()
-    if A <= 0 or B <= 0:
-        raise ValueError(f"lr must reach to both sides of the best rate: the fit has no minimum (A = {A:.3g}, B = {B:.3g})")
+    if A <= 0 or B <= 0 or not lr.min() < math.sqrt(A / B) < lr.max():
+        raise ValueError(f"lr must reach to both sides of the best rate: the fit has no minimum there (A = {A:.3g}, B = {B:.3g})")
     return math.sqrt(A / B), 2 * math.sqrt(A * B) + C, (A, B, C)
 
 
