@@ -47,7 +47,7 @@ worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases 
 	@$(PY) -m lastiterate.worstcase build/worstcase.csv
 	@mv build/worstcase.csv data/worstcase.csv
 
-runs: env  ## train the runs of data/runs/ again (SIZE=nano; 45 minutes on two cores, says how long first, can be interrupted)
+runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two cores, says how long first, can be interrupted)
 	@$(PY) -m lastiterate.sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
 
 bench: env  ## print speeds as ratios to plain baselines

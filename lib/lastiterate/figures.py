@@ -168,7 +168,7 @@ def headroom(ax, factor=2.0):
 def ticks(ax, values):
     """Ticks of the x axis at these values and nowhere else, with plain numbers: for a logarithmic axis with few points."""
     ax.set_xticks(values, [f"{value:g}" for value in values])
-    ax.minorticks_off()
+    ax.set_xticks([], minor=True)
 
 
 def thousands(ax):
