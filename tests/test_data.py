@@ -49,7 +49,7 @@ def test_download_once_then_from_the_cache(source):
 @pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b.replace(b"1", b"2", 1), lambda b: b""])
 def test_bad_download_is_refused_and_not_kept(source, tmp_path, damage):
     (source / "sub" / "log.json").write_bytes(damage(CONTENT))
-    with pytest.raises(data.DataError, match=r"log.json: sha256 differs, expected [0-9a-f]{64}, found [0-9a-f]{64}; .*try again"):
+    with pytest.raises(data.DataError, match=r"log.json: hash differs, expected [0-9a-f]{64}, found [0-9a-f]{64}; .*try again"):
         data.fetch("test", "sub/log.json")
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file()] == []
     (source / "sub" / "log.json").write_bytes(CONTENT)
@@ -91,7 +91,7 @@ def test_mirror_comes_first_and_is_verified(source, tmp_path, monkeypatch):
     assert data.missing("test") == []
     assert data.fetch("test", "sub/log.json") == mirrored
     mirrored.write_bytes(b"x" * len(CONTENT))
-    with pytest.raises(data.DataError, match=r"sha256 differs, expected .* found .* unset LASTITERATE_MIRROR"):
+    with pytest.raises(data.DataError, match=r"hash differs, expected .* found .* unset LASTITERATE_MIRROR"):
         data.fetch("test", "sub/log.json")
     assert mirrored.exists(), "the mirror is not ours to change"
 
@@ -249,3 +249,18 @@ def test_hugging_face_data_set_is_streamed_and_resumed(tmp_path, encoding, monke
         data.hub(str(tmp_path / "set"))
     with pytest.raises(data.DataError, match="cannot load data set"):
         data.hub(str(tmp_path / "nowhere"))
+
+
+def test_files_known_by_their_git_blob_id_are_verified_by_it(source, monkeypatch, tmp_path):
+    blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    monkeypatch.setattr(data, "_rows", lambda _: [{"file": "sub/log.json", "bytes": "", "sha256": f"blob:{blob}"}])
+    assert data.fetch("test", "sub/log.json").read_bytes() == CONTENT and data.missing("test") == []
+    data.fetch("test", "sub/log.json").write_bytes(CONTENT[:-1])
+    (source / "sub" / "log.json").write_bytes(CONTENT[:-1])
+    with pytest.raises(data.DataError, match=rf"hash differs, expected blob:{blob}, found blob:[0-9a-f]{{40}}"):
+        data.fetch("test", "sub/log.json")
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_norm_sequences_are_ten():
+    assert len(data.registry("defazio2023")) == 10

@@ -34,6 +34,11 @@ SOURCES = {  # name: where its files are; licence and what they are
         "licence": "MIT",
         "what": "training logs of Schaipp et al. 2025",
     },
+    "defazio2023": {
+        "url": "https://raw.githubusercontent.com/facebookresearch/adaptive_scheduling/37a8a9ba057089a6cf4937c579cc1764cea14184/",
+        "licence": "CC BY-NC 4.0",
+        "what": "gradient-norm sequences of Defazio et al. 2023",
+    },
     "tinyshakespeare": {
         "url": "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/",
         "licence": "public domain",
@@ -67,7 +72,7 @@ def fetch(source, file):
         file: its name in the registry, such as "grad_norm/….json".
 
     Returns:
-        pathlib.Path, in the mirror or in the cache; its sha256 is the registry's.
+        pathlib.Path, in the mirror or in the cache; its hash is the registry's (a sha256, or a git blob's id).
 
     Raises:
         ValueError: for an unknown source or file.
@@ -81,27 +86,31 @@ def fetch(source, file):
     import pooch
     import requests
 
+    expected = known[file]
     if (mirror := _mirror()) and (path := mirror / source / file).is_file():
-        if (found := pooch.file_hash(path)) != known[file]:
-            raise DataError(_differs(path, known[file], found, "replace it, or unset LASTITERATE_MIRROR"))
+        if (found := _digest(path, expected)) != expected:
+            raise DataError(_differs(path, expected, found, "replace it, or unset LASTITERATE_MIRROR"))
         return path
-    if (cached := cache_folder() / source / file).is_file() and pooch.file_hash(cached) != known[file]:
+    cached, url = cache_folder() / source / file, SOURCES[source]["url"] + file
+    if cached.is_file():
+        if _digest(cached, expected) == expected:
+            return cached
         cached.unlink()  # damaged: not to stay, whatever comes of the download
-    cache = pooch.create(cache_folder() / source, SOURCES[source]["url"], registry=known)
-    pooch.get_logger().setLevel("WARNING")
+    pooch.get_logger().setLevel("ERROR")  # it asks for the sha256 that it is not given here
     try:
-        return Path(cache.fetch(file, downloader=pooch.HTTPDownloader(timeout=TIMEOUT)))
-    except ValueError as error:  # pooch's word for a hash that differs, after it has deleted the download
-        found = str(error).partition("but got ")[2].partition(".")[0]
-        raise DataError(_differs(cache.get_url(file), known[file], found, "the download was deleted: try again")) from None
+        pooch.retrieve(url, None, cached.name, cached.parent, downloader=pooch.HTTPDownloader(timeout=TIMEOUT))
     except requests.RequestException as error:
         reason = str(error) if isinstance(error, requests.HTTPError) else f"{type(error).__name__}, is there a network?"
-        raise DataError(f"cannot download {cache.get_url(file)} ({reason}): {HOW_TO}") from None
+        raise DataError(f"cannot download {url} ({reason}): {HOW_TO}") from None
     except OSError as error:
         raise DataError(
-            f"cannot write to the cache folder {cache.path} ({error.strerror or error}): "
+            f"cannot write to the cache folder {cached.parent} ({error.strerror or error}): "
             "make it writable, or set LASTITERATE_CACHE to another folder"
         ) from None
+    if (found := _digest(cached, expected)) != expected:
+        cached.unlink()
+        raise DataError(_differs(url, expected, found, "the download was deleted: try again"))
+    return cached
 
 
 def fetch_all(source, files=None):
@@ -139,7 +148,7 @@ def missing(source):
 
     def there(row):
         path = next((path for folder in folders if (path := folder / row["file"]).is_file()), None)
-        return path is not None and hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
+        return path is not None and _digest(path, row["sha256"]) == row["sha256"]
 
     return [row["file"] for row in _rows(source) if not there(row)]
 
@@ -160,7 +169,7 @@ def _mirror():
 
 
 def registry(source):
-    """{file: sha256} of a source.
+    """{file: hash} of a source: its sha256, or "blob:" and the id that git gives it.
 
     >>> len(registry("schaipp2025"))
     235
@@ -176,8 +185,16 @@ def _rows(source):
         return list(csv.DictReader(file))
 
 
+def _digest(path, like):
+    """Hash of a file, of the kind of a known one."""
+    content = path.read_bytes()
+    if like.startswith("blob:"):  # git's: over a header and the content
+        return "blob:" + hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return hashlib.sha256(content).hexdigest()
+
+
 def _differs(where, expected, found, retry):
-    return f"{where}: sha256 differs, expected {expected}, found {found or 'another'}; {retry}"
+    return f"{where}: hash differs, expected {expected}, found {found}; {retry}"
 
 
 # --- corpora --------------------------------------------------------------------------------------------------------
@@ -417,10 +434,9 @@ def main(argv=None):
 def _download_all():
     for source, about in SOURCES.items():
         files = missing(source)
-        size = sum(int(row["bytes"]) for row in _rows(source) if row["file"] in set(files)) / 1e6
-        print(
-            f"{source}: {about['what']} ({about['licence']}); {len(files)} of {len(_rows(source))} files to fetch, {size:.0f} MB"
-        )
+        size = sum(int(row["bytes"] or 2e6) for row in _rows(source) if row["file"] in set(files)) / 1e6
+        what = f"{source}: {about['what']} ({about['licence']})"
+        print(f"{what}; {len(files)} of {len(_rows(source))} files to fetch, about {size:.0f} MB")
         fetch_all(source)
         print(f"{source}: all files are there and verified")
 
