@@ -25,6 +25,12 @@ calls = {
         lambda: design.refine([1.0, 0.0, 0.0]),
         "grad_norms must be positive and finite: 2 are not, the first at step 2",
     ),
+    "refine horizon": (lambda: design.refine([1.0, 2.0], horizon=1), "horizon must be an integer >= 2, got 1"),
+    "refined bound": (lambda: bounds.refined_bound([1.0, 0.0]), "G must be positive, got 0 at step 2"),
+    "refined bound weights": (
+        lambda: bounds.refined_bound([1.0, 2.0], weights=[1.0]),
+        "weights must have the length of G, 2, got 1",
+    ),
     "refine inf": (lambda: design.refine(with_inf), "1 are not, the first at step 2"),
     "refine one": (lambda: design.refine([1.0]), "grad_norms must be a 1-D array of two or more"),
     "refine power": (lambda: design.refine([1.0, 2.0], power=0), "power"),

@@ -1,10 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lastiterate import bounds, design, schedules
+from lastiterate import bounds, design, schedules, worstcase
 
 norms = arrays(float, st.integers(1, 60), elements=st.floats(0.05, 20))
 
@@ -58,9 +60,11 @@ def test_equal_norms_are_refined_to_linear_decay(power):
 
 @given(arrays(float, st.integers(2, 60), elements=st.floats(1e-3, 1e3)), st.floats(1e-6, 1e6), st.sampled_from([1, 2]))
 def test_refined_schedule_does_not_depend_on_the_unit_of_the_norms(norms, unit, power):
-    eta = design.refine(norms, power)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", design.DegenerateSchedule)
+        eta = design.refine(norms, power)
+        np.testing.assert_allclose(design.refine(unit * norms, power), eta, rtol=1e-9)
     assert eta.shape == norms.shape and eta.max() == 1 and eta.min() == eta[-1] == 0
-    np.testing.assert_allclose(design.refine(unit * norms, power), eta, rtol=1e-9)
 
 
 def test_refinement_is_the_formula():
@@ -77,3 +81,31 @@ def test_early_fall_gives_warmup_and_late_rise_gives_annealing():
     eta, linear = design.refine(norms), design.refine(np.ones(1000))
     assert 80 < eta.argmax() < 200 and eta[0] < 0.1
     assert eta[-50] < 0.5 * linear[-50]
+
+
+def test_refined_schedule_at_another_horizon_is_the_same_curve():
+    norms = np.concatenate([np.linspace(5, 1, 100), np.ones(800), np.linspace(1, 3, 100)])
+    eta, longer = design.refine(norms), design.refine(norms, horizon=10_000)
+    assert longer.size == 10_000 and longer.max() == 1
+    np.testing.assert_allclose(longer[5::10], eta, atol=5e-3)
+    np.testing.assert_allclose(design.refine(norms, horizon=1000), eta, rtol=1e-12)
+
+
+def test_degenerate_norms_are_noticed():
+    with pytest.warns(design.DegenerateSchedule, match="the schedule is a spike at step 97. of 1000"):
+        design.refine(np.geomspace(1, 1e-9, 1000))
+    with pytest.warns(design.DegenerateSchedule, match="a window of 0.1 of 8 norms has fewer than three of them"):
+        design.refine(np.ones(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        design.refine(np.ones(8), window=0)
+        design.refine(np.ones(80))
+
+
+def test_guarantee_of_refined_steps_is_attained_by_the_exact_worst_case():
+    G = np.random.default_rng(1).uniform(0.5, 2, 6)
+    w = G**-2.0
+    steps = w * np.append(np.cumsum(w[:0:-1])[::-1], 0) / w.sum() / np.linalg.norm(w * G)
+    assert worstcase.exact(steps, G) == pytest.approx(bounds.refined_bound(G), rel=1e-6)
+    worse = bounds.refined_bound(G, weights=np.ones(6))
+    assert bounds.refined_bound(G) < worse < np.linalg.norm(G) / 6 * (1 + 1e-12)

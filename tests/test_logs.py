@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lastiterate import data, logs, schedules
+from lastiterate import data, design, logs, refine, schedules, train
 
 needs_logs = pytest.mark.skipif(bool(data.missing("schaipp2025")), reason=f"the authors' logs are not here: {data.HOW_TO}")
 
@@ -114,3 +114,40 @@ def test_210m_extension_takes_its_middle_from_the_100k_run():
     run = logs.find(model="210m", set="horizon_transfer", scheduler="wsd", horizon=200_000)
     table = logs.load(run).dropna(subset="val_loss")
     assert table["step"].tolist() == list(range(0, 200_000, 200))
+
+
+def test_norms_of_an_export_and_of_own_logs(tmp_path):
+    path = tmp_path / "export.csv"
+    columns = {"Step": range(6), "run - norm": [9.0, 2.0, np.inf, 0.0, 3.0, 9.0], "run - norm__MIN": 1.0, "run - norm__MAX": 1.0}
+    pd.DataFrame(columns).to_csv(path, index=False)
+    assert logs.norms(path, trim=1, fill=True).tolist() == [2.0, 2.0, 2.0, 3.0]
+    assert logs.norms(path).tolist() == columns["run - norm"], "what cannot be is left for `refine` to refuse"
+    with pytest.raises(ValueError, match=r"export.csv has no column 'norm'; it has 'Step', 'run - norm'"):
+        logs.norms(path, "norm")
+    with pytest.raises(ValueError, match="must have two norms or more, got 0 with trim = 3"):
+        logs.norms(path, trim=3)
+    pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": ["x", "y"]}).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"column must be named, for export.csv has 'a', 'b', 'c'"):
+        logs.norms(path)
+    with pytest.raises(ValueError, match="column 'c' must have numbers, got 'x'"):
+        logs.norms(path, "c")
+    with pytest.raises(ValueError, match=r"path must end in .csv or .parquet"):
+        logs.norms(tmp_path / "log.json")
+    pd.DataFrame({"step": [1, 2], "grad_norm": [1.0, 2.0], "grad_norm_l1": [5.0, 6.0]}).to_parquet(tmp_path / "own.parquet")
+    assert logs.norms(tmp_path / "own.parquet").tolist() == [5.0, 6.0]
+    assert logs.norms(tmp_path / "own.parquet", "grad_norm").tolist() == [1.0, 2.0]
+
+
+def test_refine_command_writes_a_schedule_that_trains_and_a_picture(tmp_path, capsys):
+    norms = np.concatenate([np.linspace(5, 1, 100), np.ones(300)])
+    pd.DataFrame({"step": np.arange(400), "norm": norms}).to_csv(tmp_path / "log.csv", index=False)
+    out = tmp_path / "schedule.csv"
+    assert refine.main([str(tmp_path / "log.csv"), "--horizon=1000", "--power=2", f"--out={out}"]) == 0
+    said = capsys.readouterr().out
+    assert "1,000 steps, peak at step" in said and "times that of linear decay" in said and out.with_suffix(".png").is_file()
+    eta, about = train.make_schedule(str(out), 1000)
+    np.testing.assert_allclose(eta, design.refine(norms, 2, horizon=1000), atol=1e-9)
+    assert about == {"scheduler": "schedule"}
+    for flags, message in ([["--column=x"], "has no column 'x'"], [["--window=2"], "window"], [["--out=s.png"], "ends in .csv"]):
+        assert refine.main([str(tmp_path / "log.csv"), *flags]) == 2 and message in capsys.readouterr().err
+    assert refine.main([str(tmp_path / "none.csv")]) == 2 and "none.csv" in capsys.readouterr().err

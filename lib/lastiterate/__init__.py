@@ -14,6 +14,7 @@ __all__ = [
     "logs",
     "model",
     "notebooks",
+    "refine",
     "schedules",
     "sweep",
     "train",

@@ -217,6 +217,39 @@ def linear_decay_bound(T, G=1.0, D=1.0):
     return float(D * np.linalg.norm(G) / T)
 
 
+def refined_bound(G, D=1.0, weights=None):
+    """Guarantee of steps refined from gradient norms, D √(Σ w_t² G_t²) / Σ w_t: for the best weights, D / √(Σ G_t^−2).
+
+    It holds for the last iterate after the steps η_t = (D/√(Σ w_p² G_p²)) · w_t · (Σ_{p>t} w_p)/(Σ_p w_p), and is exactly tight.
+
+    Args:
+        G: bound on the gradient norms, shape (T,), > 0.
+        D: distance to a minimiser, > 0.
+        weights: w, shape (T,), not all zero; the best ones, w = G^−2, by default. Equal ones give linear decay.
+
+    Returns:
+        The bound, a float in units of f.
+
+    Raises:
+        ValueError: on bad input.
+
+    Source: Defazio et al. 2023, Theorem 1 and Corollary 2.
+
+    >>> refined_bound([1.0, 1.0, 1.0, 1.0]), refined_bound([4.0, 1.0, 1.0, 2.0]).__round__(4)
+    (0.5, 0.6576)
+    >>> refined_bound([4.0, 1.0, 1.0, 2.0], weights=[1.0, 1.0, 1.0, 1.0]).__round__(4)
+    1.1726
+    """
+    G = _check.array("G", G)
+    G, D = _check.grad_norms(G, G.size, positive=True), _check.real("D", D, 0.0, open_low=True)
+    if weights is None:
+        return float(D / np.linalg.norm(1 / G))
+    weights = _check.schedule(weights, "weights")
+    if weights.size != G.size:
+        raise ValueError(f"weights must have the length of G, {G.size}, got {weights.size}")
+    return float(D * np.linalg.norm(weights * G) / weights.sum())
+
+
 def _checked(eta, G, D):
     eta = _check.schedule(eta)
     return eta, _check.grad_norms(G, eta.size), _check.real("D", D, 0.0, open_low=True)

@@ -73,18 +73,24 @@ def optimal(T, G=1.0, D=1.0, method="recursion"):
     return eta, bound, {"lr": lr, "lower_bound": lower_bound, "gap": gap} | certificate
 
 
-def refine(grad_norms, power=2, window=0.1):
-    """Schedule from the gradient norms of a finished run: weights w = Ĝ^-power, Ĝ the norms through a median filter.
+class DegenerateSchedule(UserWarning):
+    """The gradient norms do not make a schedule that one would train with; the message says why."""
+
+
+def refine(grad_norms, power=2, window=0.1, horizon=None):
+    """Schedule from the gradient norms of a finished run: weights w = Ĝ^−power, Ĝ the norms through a median filter.
 
         η_t = w_t · Σ_{p>t} w_p,   divided by its maximum;   w_t = Ĝ_t^−power
 
     Equal norms give linear decay, norms that fall early give warmup, norms that rise late give annealing. η_T is 0.
 
     Args:
-        grad_norms: shape (T,), T >= 2, > 0: l2 norms with power 2 (SGD, Algorithm 1), l1 norms with power 1 (Adam, Algorithm 2).
+        grad_norms: shape (n,), n >= 2, > 0: l2 norms with power 2 (SGD, Algorithm 1), l1 norms with power 1 (Adam, Algorithm 2).
+            One a step, or at even intervals.
         power: exponent, > 0.
-        window: length of the median filter as a fraction of T, in [0, 1]; the norms are continued by the first one before the
+        window: length of the median filter as a fraction of n, in [0, 1]; the norms are continued by the first one before the
             first step, and mirrored behind the last.
+        horizon: T, an integer >= 2: the smoothed norms are interpolated to so many steps. By default n.
 
     Returns:
         Array of shape (T,), peak 1.
@@ -92,32 +98,56 @@ def refine(grad_norms, power=2, window=0.1):
     Raises:
         ValueError: on fewer than two norms, a norm that is not positive and finite (how many, and where), or a bad argument.
 
-    Source: Defazio et al. 2023, Algorithms 1 and 2.
+    Warns:
+        DegenerateSchedule: where the peak is in the last tenth of the run (norms that vanish at the end, as where a model fits
+            its training data exactly), or the window has fewer than three norms, so that nothing is smoothed.
 
-    >>> refine([1.0, 1.0, 1.0, 1.0, 1.0])
+    Source: Defazio et al. 2023, Algorithms 1 and 2; figure 5 for the late peak.
+
+    >>> refine([1.0, 1.0, 1.0, 1.0, 1.0], window=0)
     array([1.  , 0.75, 0.5 , 0.25, 0.  ])
     >>> refine([2.0, 1.0, 1.0, 1.0, 2.0], window=0).round(3)
     array([0.361, 1.   , 0.556, 0.111, 0.   ])
     """
+    norms = smooth(grad_norms, window)
+    power = _check.real("power", power, 0.0, open_low=True)
+    T = _check.integer("horizon", norms.size if horizon is None else horizon, 2)
+    if 0 < window * norms.size < 3:
+        said = f"a window of {window:g} of {norms.size} norms has fewer than three of them: nothing is smoothed"
+        warnings.warn(said, DegenerateSchedule, stacklevel=2)
+    if norms.size != T:  # a norm stands for the middle of its part of the run
+        norms = np.interp((np.arange(T) + 0.5) / T, (np.arange(norms.size) + 0.5) / norms.size, norms)
+    weights = (norms / norms.min()) ** -power  # at most 1: nothing overflows
+    eta = weights * np.append(np.cumsum(weights[:0:-1])[::-1], 0.0)
+    peak = int(eta.argmax()) + 1
+    if peak > 0.9 * T:
+        said = f"the schedule is a spike at step {peak} of {T}: the norms all but vanish at the end"
+        warnings.warn(said, DegenerateSchedule, stacklevel=2)
+    return eta / eta.max()
+
+
+def smooth(grad_norms, window=0.1):
+    """Gradient norms through the median filter of `refine`: args, raises and source as there.
+
+    Returns:
+        Array of shape (n,).
+
+    >>> smooth([1.0, 9.0, 1.0, 1.0, 1.0, 1.0], window=0.5)
+    array([1., 1., 1., 1., 1., 1.])
+    """
     from scipy.ndimage import median_filter
 
     norms = np.asarray(grad_norms, dtype=np.float64)
-    power = _check.real("power", power, 0.0, open_low=True)
     window = _check.real("window", window, 0.0, 1.0)
     if norms.ndim != 1 or norms.size < 2:
         raise ValueError(f"grad_norms must be a 1-D array of two or more, got shape {norms.shape}")
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:
-        raise ValueError(
-            f"grad_norms must be positive and finite: {bad.size} are not, the first at step {bad[0] + 1} ({norms[bad[0]]})"
-        )
+        said = f"{bad.size} are not, the first at step {bad[0] + 1} ({norms[bad[0]]})"
+        raise ValueError(f"grad_norms must be positive and finite: {said}")
     half = _check.floor(window * norms.size) // 2
     padded = np.concatenate([np.full(half, norms[0]), norms, norms[::-1][:half]])
-    smooth = median_filter(padded, 2 * half + 1)[half : half + norms.size]
-    weights = (smooth / smooth.min()) ** -power  # at most 1: nothing overflows
-    tails = np.append(np.cumsum(weights[:0:-1])[::-1], 0.0)
-    eta = weights * tails
-    return eta / eta.max()
+    return median_filter(padded, 2 * half + 1)[half : half + norms.size]
 
 
 def _dual_recursion(G):

@@ -23,6 +23,7 @@ COLORS = {  # one colour a schedule, everywhere
     "constant": "#6b6b6b",
     "two_stage": "#d6336c",
     "optimal": "#111111",
+    "refined": "#8c564b",
 }
 LABELS = {
     "cosine": "cosine",
@@ -33,6 +34,7 @@ LABELS = {
     "constant": "constant",
     "two_stage": "two-stage wsd",
     "optimal": "best for the bound",
+    "refined": "refined",
 }
 FIGURE = "application/vnd.lastiterate.figure+json"  # what `save` and `claim` leave in a notebook's outputs, besides what
 CLAIM = "application/vnd.lastiterate.claim+json"  # a reader sees: tables of figures and claims are read from there
