@@ -49,9 +49,7 @@ def main(argv=None):
     peak, above = eta.argmax() + 1, np.flatnonzero(eta >= 0.5) + 1
     refined, linear = (bounds.refined_bound(smooth, weights=w) for w in (smooth**-args.power, np.ones(norms.size)))
     print(f"norms     {norms.size:,}, smoothed from {smooth[0]:.4g} at the start to {smooth[-1]:.4g} at the end")
-    print(
-        f"schedule  {eta.size:,} steps, peak at step {peak:,} ({peak / eta.size:.1%}), above half from {above[0]:,} to {above[-1]:,}"
-    )
+    print(f"schedule  {eta.size:,} steps, peak at step {peak:,}, above half of it from {above[0]:,} to {above[-1]:,}")
     print(f"guarantee {refined / linear:.3f} times that of linear decay (for SGD with norms like these)")
     print(f"written   {out}, {out.with_suffix('.png')}")
     return 0

@@ -1,0 +1,217 @@
+"""The convex suite: multi-class logistic regression with Adam under nine schedules, all runs of a data set as one tensor program.
+
+    python -m lastiterate.convex data/convex.csv        # the whole suite; goes on where it was stopped
+
+Weights start at zero; batches of 16, shuffled anew each epoch; 100 epochs. The runs of a seed see the same batches, so their
+products are one matrix product: X (16 x d) times the weights of all runs side by side (d x runs·classes).
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lastiterate import _check, data, design, schedules
+from lastiterate._files import write_atomic
+
+RATES = np.geomspace(1e-3, 100, 11).round(6).tolist()  # half decades
+EPOCHS, BATCH, SEEDS = 100, 16, 10
+BETA1, BETA2, EPS = 0.9, 0.95, 1e-8
+PLAIN = ["flat", "1/t", "1/sqrt(t)", "step-wise", "cosine", "linear"]
+REFINED = {"refined l2^-2": ("l2", 2), "refined l1^-1": ("l1", 1), "refined l2^-1": ("l2", 1)}  # norm, power
+BUNDLED = ["iris", "wine", "breast_cancer", "digits"]  # with scikit-learn
+REDUCED = {"wine-2": ("wine", 2), "breast_cancer-2": ("breast_cancer", 2), "digits-8": ("digits", 8)}  # principal components
+OPENML = ["letter", "pendigits", "vehicle", "vowel", "glass", "segment", "satimage", "aloi"]  # need a network
+COLUMNS = ["dataset", "schedule", "lr", "error", "error_se", "loss", "loss_se", "separable", "edge"]
+
+
+def load(name):
+    """A classification data set, each feature standardised, with a constant one.
+
+    Args:
+        name: in BUNDLED, REDUCED (the first principal components of a bundled set, which are no longer separable) or OPENML.
+
+    Returns:
+        (X, y): float64 of shape (n, d), int64 of shape (n,) with classes 0, 1, …
+
+    Raises:
+        ValueError: for an unknown name.
+        data.DataError: where an OpenML set cannot be downloaded.
+
+    >>> X, y = load("iris")
+    >>> X.shape, y.max()
+    ((150, 5), np.int64(2))
+    """
+    from sklearn import datasets
+
+    _check.choice("name", name, [*BUNDLED, *REDUCED, *OPENML])
+    source, components = REDUCED.get(name, (name, None))
+    if source in OPENML:
+        try:
+            found = datasets.fetch_openml(source, version=1, as_frame=False, parser="liac-arff")
+        except Exception as error:  # of many kinds: addresses, time-outs, hashes
+            raise data.DataError(f"cannot download {source!r} from OpenML: {type(error).__name__}: {error}") from None
+    else:
+        found = getattr(datasets, f"load_{source}")()
+    X, y = np.asarray(found.data, dtype=float), np.unique(found.target, return_inverse=True)[1]
+    X = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    if components:
+        vectors = np.linalg.svd(X, full_matrices=False)[2][:components]
+        X = X @ vectors.T
+        X /= X.std(axis=0)
+    return np.column_stack([X, np.ones(len(X))]), y
+
+
+def steps(n, epochs=EPOCHS, batch=BATCH):
+    """Steps of a run on n examples: epochs of n // batch batches."""
+    return epochs * max(n // batch, 1)
+
+
+def schedule(name, T):
+    """One of the schedules PLAIN: "step-wise" falls to a tenth after 30, 60 and 90 % of the run."""
+    if name == "step-wise":
+        return schedules.step(T, [max(1, round(f * T)) for f in (0.3, 0.6, 0.9)])
+    makers = {"flat": schedules.constant, "1/t": schedules.inverse_linear, "1/sqrt(t)": schedules.inverse_sqrt}
+    return (makers | {"cosine": schedules.cosine, "linear": schedules.linear})[_check.choice("name", name, PLAIN)](T)
+
+
+def batches(n, T, seed, batch=BATCH):
+    """Examples of each step, shape (T, batch): a new permutation each epoch, a function of the seed alone."""
+    rng = np.random.default_rng(seed)
+    per_epoch, batch = max(n // batch, 1), min(batch, n)
+    epochs = [rng.permutation(n)[: per_epoch * batch].reshape(per_epoch, batch) for _ in range(-(-T // per_epoch))]
+    return np.concatenate(epochs)[:T]
+
+
+def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progress=None):
+    """Train one model for each seed and each sequence of rates, all at once.
+
+    Args:
+        X, y: from `load`.
+        rates: learning rates, shape (V, T).
+        seeds: of the batches, S of them.
+        batch: examples a step.
+        record: number of points along the run at which the loss is recorded.
+        dtype: of the arithmetic.
+        progress: called after each step, if given.
+
+    Returns:
+        dict of arrays: `loss` and `error`, the mean loss and the share misclassified over all of X after the last step, shape
+        (S, V); `l1` and `l2`, norms of the gradients, shape (S, V, T); `step` (record,) and `curve` (S, V, record); `weights`
+        (S, V, d, C).
+
+    Source: Defazio et al. 2023, the logistic-regression experiments; Adam as torch.optim.Adam.
+    """
+    rates = np.asarray(rates, dtype=float)
+    (V, T), S, C = rates.shape, len(seeds), int(y.max()) + 1
+    X, y = torch.as_tensor(X, dtype=dtype), torch.as_tensor(y)
+    n, d = X.shape
+    order = torch.as_tensor(np.stack([batches(n, T, seed, batch) for seed in seeds]))  # (S, T, batch)
+    hot = torch.nn.functional.one_hot(y, C).to(dtype)
+    lr = torch.as_tensor(rates, dtype=dtype)
+    w, m, v = (torch.zeros(S, d, V, C, dtype=dtype) for _ in range(3))
+    l1, l2 = np.empty((T, S, V)), np.empty((T, S, V))
+    at = np.unique(np.linspace(1, T, record).round().astype(int)) if record else np.empty(0, int)
+    curve = []
+    for t in range(T):
+        x, target = X[order[:, t]], hot[order[:, t]]  # (S, batch, d), (S, batch, C)
+        p = torch.bmm(x, w.view(S, d, V * C)).view(S, -1, V, C).softmax(-1)
+        g = torch.bmm(x.mT, (p - target.unsqueeze(2)).view(S, -1, V * C)).view(S, d, V, C).div_(x.shape[1])
+        l1[t], l2[t] = g.abs().sum((1, 3)), g.square().sum((1, 3)).sqrt()
+        m.lerp_(g, 1 - BETA1)
+        v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
+        size = v.sqrt().div_(math.sqrt(1 - BETA2 ** (t + 1))).add_(EPS)
+        w.sub_((m / size).mul_((lr[:, t] / (1 - BETA1 ** (t + 1))).view(V, 1)))
+        if t + 1 in at:
+            curve.append(_evaluate(X, y, w)[0])
+        if progress:
+            progress()
+    loss, error = _evaluate(X, y, w)
+    result = {"loss": loss, "error": error, "l1": np.moveaxis(l1, 0, 2), "l2": np.moveaxis(l2, 0, 2), "step": at}
+    result["curve"] = np.stack(curve, axis=2) if curve else np.empty((S, V, 0))
+    return result | {"weights": w.permute(0, 2, 1, 3).numpy()}
+
+
+def _evaluate(X, y, w):
+    """(mean loss, share misclassified) over all examples, each of shape (S, V); infinite where weights are not finite."""
+    S, d, V, C = w.shape
+    loss, error = np.empty((S, V)), np.empty((S, V))
+    for s in range(S):
+        logits = (X @ w[s].reshape(d, V * C)).view(-1, V, C)
+        picked = logits.gather(2, y.view(-1, 1, 1).expand(-1, V, 1)).squeeze(2)
+        loss[s] = (logits.logsumexp(2) - picked).mean(0).double()
+        error[s] = (logits.argmax(2) != y.view(-1, 1)).double().mean(0)
+    return np.where(np.isfinite(loss), loss, np.inf), np.where(np.isfinite(loss), error, 1.0)
+
+
+def compare(name, seeds=range(SEEDS), rates=RATES, epochs=EPOCHS, progress=None):
+    """All nine schedules on a data set: each at the rate of the grid that has the lowest mean loss.
+
+    The refined ones use the norms of linear decay at its best rate, means over the seeds.
+
+    Returns:
+        DataFrame with COLUMNS, a row a schedule: share misclassified and loss over the data at the end, mean and standard error
+        over the seeds; whether some run separates the data; whether the best rate is an edge of the grid.
+
+    Args, raises: as `load`.
+    """
+    X, y = load(name)
+    T, V = steps(len(X), epochs), len(rates)
+    rows, separable = [], False
+
+    def add(names, etas):
+        nonlocal separable
+        found = train(X, y, np.concatenate([np.outer(rates, eta) for eta in etas]), seeds, progress=progress)
+        separable |= bool((found["error"] == 0).any())
+        for i, schedule_name in enumerate(names):
+            loss, error = (found[key][:, i * V : (i + 1) * V] for key in ("loss", "error"))
+            best = int(loss.mean(axis=0).argmin())
+            values = [(a[:, best].mean(), a[:, best].std(ddof=1) / math.sqrt(len(seeds))) for a in (error, loss)]
+            rows.append([name, schedule_name, rates[best], *values[0], *values[1], None, best in (0, V - 1)])
+        return found
+
+    found = add(PLAIN, [schedule(p, T) for p in PLAIN])
+    linear = PLAIN.index("linear") * V + rates.index(rows[PLAIN.index("linear")][2])
+    norms = {kind: found[kind][:, linear].mean(axis=0) for kind in ("l1", "l2")}
+    tiny = np.finfo(np.float32).tiny
+    add(list(REFINED), [design.refine(np.maximum(norms[kind], tiny), power) for kind, power in REFINED.values()])
+    return pd.DataFrame(rows, columns=COLUMNS).assign(separable=separable)
+
+
+def main(argv=None):
+    """Run the suite and write its table, a data set at a time; sets that cannot be downloaded are named and left out."""
+    import argparse
+    import warnings
+
+    from tqdm import tqdm
+
+    parser = argparse.ArgumentParser(prog="python -m lastiterate.convex", description=main.__doc__)
+    parser.add_argument("out", help="table, .csv; data sets that it has already are not run again")
+    parser.add_argument("--openml", action="store_true", help="the sets of OPENML as well (needs a network)")
+    args = parser.parse_args(argv)
+    out, names = Path(args.out), [*BUNDLED, *REDUCED, *(OPENML if args.openml else [])]
+    done = pd.read_csv(out) if out.is_file() else pd.DataFrame(columns=COLUMNS)
+    missing = [name for name in names if name not in set(done["dataset"])]
+    print(f"{len(missing)} of {len(names)} data sets to run; the bundled ones take about 10 minutes on two cores", flush=True)
+    failed = 0
+    for name in missing:
+        try:
+            X, _ = load(name)
+        except data.DataError as error:
+            print(f"{name}: left out: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        with tqdm(total=2 * steps(len(X)), desc=name, unit="step", disable=None) as bar, warnings.catch_warnings():
+            warnings.simplefilter("ignore", design.DegenerateSchedule)  # separable sets: the table marks them
+            table = compare(name, progress=bar.update)
+        done = pd.concat([done, table], ignore_index=True) if len(done) else table
+        write_atomic(out, done.to_csv(index=False, float_format="%.6g").encode())
+    print(f"{done['dataset'].nunique()} data sets in {out}" + (f"; {failed} could not be had" if failed else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The convex suite: the batched program is the plain loop with torch.optim.Adam, run by run."""
+
+import numpy as np
+import pytest
+import torch
+
+from lastiterate import convex, data, schedules
+
+
+def plain_run(X, y, rates, seed, dtype):
+    """One run as one would write it first."""
+    X, y = torch.as_tensor(X, dtype=dtype), torch.as_tensor(y)
+    w = torch.zeros(X.shape[1], int(y.max()) + 1, dtype=dtype, requires_grad=True)
+    optimizer = torch.optim.Adam([w], lr=1.0, betas=(0.9, 0.95))
+    norms = []
+    for rows, lr in zip(convex.batches(len(X), len(rates), seed), rates, strict=True):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(X[rows] @ w, y[rows]).backward()
+        norms.append((w.grad.abs().sum().item(), w.grad.norm().item()))
+        optimizer.step()
+    with torch.no_grad():
+        logits = X @ w
+        error = (logits.argmax(1) != y).double().mean().item()
+        return w.detach().numpy(), torch.nn.functional.cross_entropy(logits, y).item(), error, np.array(norms).T
+
+
+@pytest.mark.parametrize("name", ["iris", "wine-2"])
+def test_batched_runs_are_plain_runs(name):
+    X, y = convex.load(name)
+    rates = np.stack([0.1 * schedules.linear(100), 0.3 * schedules.inverse_sqrt(100), 0.02 * schedules.constant(100)])
+    found = convex.train(X, y, rates, seeds=[3, 5], dtype=torch.float64)
+    for i, seed in enumerate((3, 5)):
+        for j in range(3):
+            w, loss, error, (l1, l2) = plain_run(X, y, rates[j], seed, torch.float64)
+            np.testing.assert_allclose(found["weights"][i, j], w, rtol=1e-9, atol=1e-10)
+            assert found["loss"][i, j] == pytest.approx(loss, rel=1e-9) and found["error"][i, j] == error
+            np.testing.assert_allclose(found["l1"][i, j], l1, rtol=1e-8)
+            np.testing.assert_allclose(found["l2"][i, j], l2, rtol=1e-8)
+
+
+def test_float32_agrees_to_1e6_after_100_steps():
+    X, y = convex.load("iris")
+    rates = 0.05 * schedules.linear(100)[None]
+    found = convex.train(X, y, rates, seeds=[0])
+    w, loss, *_ = plain_run(X, y, rates[0], 0, torch.float64)
+    assert found["loss"][0, 0] == pytest.approx(loss, abs=1e-6)
+    np.testing.assert_allclose(found["weights"][0, 0], w, atol=2e-5)
+
+
+def test_the_curve_is_the_loss_along_the_run():
+    X, y = convex.load("wine")
+    rates = 0.05 * schedules.linear(60)[None]
+    found = convex.train(X, y, rates, seeds=[0], record=6)
+    assert found["step"].tolist()[-1] == 60 and found["curve"].shape == (1, 1, 6)
+    assert found["curve"][0, 0, -1] == found["loss"][0, 0] and np.all(np.diff(found["curve"][0, 0]) < 0)
+    shorter = convex.train(X, y, rates[:, : found["step"][2]], seeds=[0])
+    assert found["curve"][0, 0, 2] == pytest.approx(shorter["loss"][0, 0], rel=1e-6)
+
+
+def test_each_epoch_sees_each_example_once():
+    rows = convex.batches(50, 9, seed=1, batch=16)
+    assert rows.shape == (9, 16)
+    for epoch in (rows[:3], rows[3:6], rows[6:]):
+        assert len(set(epoch.ravel())) == 48
+    assert (convex.batches(50, 9, seed=1)[:3] == rows[:3]).all() and (convex.batches(50, 9, seed=2) != rows).any()
+
+
+def test_a_run_that_overflows_is_the_worst_not_the_best():
+    X, y = convex.load("iris")
+    found = convex.train(X, y, np.array([[1e38] * 20, [0.1] * 20]), seeds=[0])
+    assert found["loss"][0, 0] > found["loss"][0, 1] and not np.isnan(found["loss"]).any()
+
+
+@pytest.mark.filterwarnings("ignore::lastiterate.design.DegenerateSchedule")
+def test_comparison_chooses_rates_on_the_grid_and_says_where_it_ends():
+    table = convex.compare("iris", seeds=[0, 1], rates=[1e-3, 1e-1, 10.0], epochs=10)
+    assert table["schedule"].tolist() == [*convex.PLAIN, *convex.REFINED]
+    assert set(table["lr"]) <= {1e-3, 1e-1, 10.0} and (table["edge"] == (table["lr"] != 1e-1)).all()
+    assert table["loss"].between(0.03, 0.6).all() and not table["separable"].any()
+    assert convex.compare("wine", seeds=[0, 1], rates=[1e-1], epochs=20)["separable"].all()
+
+
+def test_schedules_of_the_suite():
+    assert convex.schedule("step-wise", 100)[[29, 30, 59, 60, 89, 90]].round(6).tolist() == [1, 0.1, 0.1, 0.01, 0.01, 0.001]
+    for name in convex.PLAIN:
+        assert convex.schedule(name, 50).shape == (50,)
+    with pytest.raises(ValueError, match="name must be one of 'flat'"):
+        convex.schedule("triangle", 50)
+
+
+def test_sets_that_cannot_be_had_are_named_and_left_out(tmp_path, monkeypatch, capsys):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
+    monkeypatch.setattr(convex, "BUNDLED", ["iris"])
+    monkeypatch.setattr(convex, "REDUCED", {})
+    monkeypatch.setattr(convex, "EPOCHS", 1)
+    monkeypatch.setattr(convex.compare, "__defaults__", (range(2), [0.1, 0.3], 2, None))
+    out = tmp_path / "convex.csv"
+    assert convex.main([str(out), "--openml"]) == 0
+    said = capsys.readouterr()
+    assert "1 data sets in" in said.out and said.err.count("left out: cannot download") == len(convex.OPENML)
+    before = out.read_bytes()
+    assert convex.main([str(out)]) == 0 and out.read_bytes() == before
+    with pytest.raises(data.DataError, match="cannot download 'letter' from OpenML: OSError: no network"):
+        convex.load("letter")
+    with pytest.raises(ValueError, match="name must be one of 'iris'"):
+        convex.load("mnist")
