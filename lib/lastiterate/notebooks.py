@@ -20,7 +20,10 @@ from pathlib import Path
 
 from lastiterate import data, figures
 
-SOURCE = "schaipp2025"  # the source whose files the cells tagged `logs` need
+NEEDS = {  # files that the cells tagged `logs` need, by the notebook's folder, a source of `data`; None: all of that source
+    "schaipp2025": None,
+    "defazio2023": [f"norm_sequences_l1/{file}.csv" for file in ("imagenet_gnorm", "rcnn_gnorm", "roberta_l1", "vit_l1")],
+}
 WORKERS = 2
 LIBRARY = Path(__file__).parent
 KERNEL = {
@@ -64,16 +67,16 @@ def make_figures(root):
     for folder in ("figures", "notebooks"):  # what a killed run may have left
         for partial in (root / folder).rglob("*.partial"):
             partial.unlink()
-    logs_here = not data.missing(SOURCE)
+    here = {source: not _missing(source) for source in NEEDS}
     books = {book["name"]: book for book in listed["notebooks"]}
-    stale = [name for name in books if not _up_to_date(root, name, listed, logs_here)]
-    if stale and not logs_here and any(_has_logs_cells(root, name) for name in stale):
-        logs_here = _try_download()
+    stale = [name for name in books if not _up_to_date(root, name, listed, here.get(_source(name), True))]
+    for source in {_source(name) for name in stale if _has_logs_cells(root, name)}:
+        here[source] = here[source] or _try_download(source)
     failed = {}
     if stale:
         seconds = sum(books[name]["seconds"] for name in stale) / min(WORKERS, len(stale))
         print(f"{len(stale)} of {len(books)} notebooks to run, {WORKERS} at a time: about {seconds + 3:.0f} s", flush=True)
-        failed = _run_all(root, stale, logs_here)
+        failed = _run_all(root, stale, {name: here.get(_source(name), True) for name in stale})
     figures.write_atomic(root / "figures" / "README.md", figures.gallery(listed).encode())
     print(_tables(root, listed, failed))
     return 1 if failed else 0
@@ -93,7 +96,7 @@ def run(root, name, assignments):
             raise ValueError(f"{name} has no parameter {key!r}; it has\n{listing}")
         parameters[key] = _parsed(key, text, known[key][0])
     out = root / "build" / f"{name}.ipynb"
-    with_logs = not data.missing(SOURCE) or not _has_logs_cells(root, name) or _try_download()
+    with_logs = not _has_logs_cells(root, name) or not _missing(_source(name)) or _try_download(_source(name))
     print(f"{name} with {parameters or 'its own parameters'} -> {out.relative_to(root)}", flush=True)
     _execute(path, out, parameters, with_logs, root / "build" / "figures", progress_bar=True)
     print(f"done: {out.relative_to(root)}, figures in build/figures/")
@@ -225,7 +228,8 @@ def _run_all(root, names, with_logs):
     def one(name):
         start, before = time.monotonic(), signatures[name]
         bars[name].reset()
-        command = [sys.executable, "-m", "lastiterate.notebooks", "refresh", name] + ([] if with_logs else ["--without-logs"])
+        command = [sys.executable, "-m", "lastiterate.notebooks", "refresh", name]
+        command += [] if with_logs[name] else ["--without-logs"]
         process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with concurrent.futures.ThreadPoolExecutor(1) as reader:
             errors = reader.submit(process.stderr.read)
@@ -237,7 +241,7 @@ def _run_all(root, names, with_logs):
         error = None if process.wait() == 0 else errors.result().strip().splitlines()[-1:] or ["stopped"]
         if error is None:
             before[str(_path(root, name).relative_to(root))] = _path(root, name).stat().st_mtime_ns
-            stamp = {"inputs": before, "logs": with_logs}
+            stamp = {"inputs": before, "logs": with_logs[name]}
             figures.write_atomic(_stamp(root, name), json.dumps(stamp, indent=1).encode())
         if bars[name].disable:
             print(f"{name:<32} {'done' if error is None else 'FAILED'} in {time.monotonic() - start:.0f} s", flush=True)
@@ -266,9 +270,19 @@ def _settled(outputs, count):
     return settled
 
 
-def _try_download():
+def _source(name):
+    """The source that a notebook's `logs` cells need: its folder."""
+    return name.partition("/")[0]
+
+
+def _missing(source):
+    """Files that a paper's `logs` cells need and that are not here."""
+    return [file for file in data.missing(source) if NEEDS[source] is None or file in NEEDS[source]]
+
+
+def _try_download(source):
     try:
-        data.fetch_all(SOURCE)
+        data.fetch_all(source, NEEDS[source])
     except data.DataError as error:
         print(f"without the authors' logs: {error}", flush=True)
         return False
