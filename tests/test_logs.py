@@ -136,6 +136,10 @@ def test_norms_of_an_export_and_of_own_logs(tmp_path):
     pd.DataFrame({"step": [1, 2], "grad_norm": [1.0, 2.0], "grad_norm_l1": [5.0, 6.0]}).to_parquet(tmp_path / "own.parquet")
     assert logs.norms(tmp_path / "own.parquet").tolist() == [5.0, 6.0]
     assert logs.norms(tmp_path / "own.parquet", "grad_norm").tolist() == [1.0, 2.0]
+    pd.DataFrame({"run": ["a", "a", "b", "b"], "step": [1, 2, 1, 2], "norm": [1.0, 2.0, 3.0, 4.0]}).to_csv(path, index=False)
+    assert logs.norms(path, run="b").tolist() == [3.0, 4.0]
+    with pytest.raises(ValueError, match=r"run must be one of export.csv's 2, such as 'a', 'b', got None"):
+        logs.norms(path)
 
 
 def test_refine_command_writes_a_schedule_that_trains_and_a_picture(tmp_path, capsys):

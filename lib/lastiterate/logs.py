@@ -156,13 +156,14 @@ def read(path, run=None, **columns):
     return table.assign(run=run or path.stem)[COLUMNS + [name for name in EXTRA if name in table]]
 
 
-def norms(path, column=None, trim=0, fill=False):
+def norms(path, column=None, run=None, trim=0, fill=False):
     """Gradient norms of one run, from a file: CSV (also as Weights & Biases exports it) or Parquet.
 
     Args:
         path: .csv or .parquet file.
         column: its column; by default the only one with numbers besides the step and the minimum and maximum that Weights &
             Biases adds (``… __MIN``, ``… __MAX``), or `grad_norm_l1` of this project's logs.
+        run: where the file has several runs in a column `run`, which of them.
         trim: rows to leave out at the start and at the end, such as artefacts of an export.
         fill: whether to put the nearest earlier (at the start: later) norm where one is missing, infinite or not positive.
 
@@ -170,8 +171,8 @@ def norms(path, column=None, trim=0, fill=False):
         Array of shape (n,), in the order of the file.
 
     Raises:
-        ValueError: for a file of another kind, an unknown or ambiguous column (the columns are listed), text where a number
-            should be, or fewer than two rows that are left.
+        ValueError: for a file of another kind, an unknown or ambiguous column (the columns are listed) or run, text where a
+            number should be, or fewer than two rows that are left.
 
     Source: this project, for Defazio et al. 2023.
     """
@@ -179,6 +180,13 @@ def norms(path, column=None, trim=0, fill=False):
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"path must end in .csv or .parquet, got {str(path)!r}")
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if run is not None or ("run" in table and table["run"].nunique() > 1):
+        runs = list(map(str, table["run"].unique())) if "run" in table else []
+        if run not in runs:
+            raise ValueError(
+                f"run must be one of {path.name}'s {len(runs)}, such as {', '.join(map(repr, runs[:2]))}, got {run!r}"
+            )
+        table = table[table["run"] == run]
     listed = ", ".join(map(repr, table))
     if column is None:
         aside = ("step", "_step", "iter", "iteration", "index", "run")

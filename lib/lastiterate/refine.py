@@ -22,6 +22,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m lastiterate.refine", description=__doc__.splitlines()[0])
     parser.add_argument("log", help="CSV (also of Weights & Biases) or Parquet file with a run's gradient norms")
     parser.add_argument("--column", help="its column; needed where there are several")
+    parser.add_argument("--run", help="which run, where the file has several")
     parser.add_argument("--power", type=float, default=1.0, help="1 for l1 norms (Adam; default), 2 for l2 norms (SGD)")
     parser.add_argument("--window", type=float, default=0.1, help="median filter, as a fraction of the run; default 0.1")
     parser.add_argument("--horizon", type=int, help="steps of the schedule; by default as many as there are norms")
@@ -30,7 +31,7 @@ def main(argv=None):
     parser.add_argument("--out", help="schedule file; by default <log>.refined.csv here; the picture is beside it, .png")
     args = parser.parse_args(argv)
     try:
-        norms = logs.norms(args.log, args.column, args.trim, args.fill)
+        norms = logs.norms(args.log, args.column, args.run, args.trim, args.fill)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", design.DegenerateSchedule)
             eta = design.refine(norms, args.power, args.window, args.horizon)

@@ -1,0 +1,218 @@
+"""Small image classifiers that train in seconds, under any schedule: figures and rows of a table that a laptop can redo.
+
+    python -m lastiterate.problems data/problems        # all recorded runs; goes on where it was stopped
+
+| problem | model and data | method |
+| --- | --- | --- |
+| cnn | two convolutions, scikit-learn's 8 x 8 digits | SGD, momentum 0.9, batches of 64 |
+| vit | two transformer blocks over 2 x 2 patches of the digits | AdamW, batches of 64 |
+| overfit | a wide network on 256 digits, which it comes to fit exactly | SGD, momentum 0.9, batches of 64 |
+"""
+
+import argparse
+import concurrent.futures
+import functools
+import multiprocessing
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lastiterate import _check, convex, design, schedules
+from lastiterate._files import atomic, write_atomic
+
+STEPS = {"cnn": 600, "vit": 600, "overfit": 800}
+RATES = {  # by half decades
+    "cnn": [0.01, 0.0316, 0.1, 0.316],
+    "vit": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
+    "overfit": [0.01, 0.0316, 0.1, 0.316],
+}
+POWER = {"cnn": 2, "vit": 1, "overfit": 2}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
+OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the CNN
+SCHEDULES = ["flat", "step-wise", "cosine", "linear", "refined"]
+SEEDS, EVALUATIONS = 3, 30
+KEYS = ["problem", "schedule", "lr", "seed"]
+
+
+def schedule(name, T):
+    """A schedule of the suite by its name: those of `convex.schedule`, or "1/t, β = 5", "1/√t, β = 5".
+
+    >>> schedule("1/t, β = 2", 3).round(3)
+    array([1.   , 0.667, 0.5  ])
+    """
+    kind, _, offset = name.partition(", β = ")
+    if offset:
+        make = {"1/t": schedules.inverse_linear, "1/√t": schedules.inverse_sqrt}[_check.choice("name", kind, ["1/t", "1/√t"])]
+        return make(T, float(offset))
+    return convex.schedule(name, T)
+
+
+def train(problem, rates, seed):
+    """One run.
+
+    Args:
+        problem: a key of STEPS.
+        rates: learning rates, shape (T,).
+        seed: of weights and batches.
+
+    Returns:
+        (curve, norms): a DataFrame with `step`, `train_loss` (of the batches since the last row), `loss` and `error` (share
+        misclassified) on held-out images; and the l1 and l2 norms of the gradients, shape (2, T).
+
+    Raises:
+        ValueError: for an unknown problem, or bad rates.
+    """
+    _check.choice("problem", problem, STEPS)
+    rates = _check.schedule(rates, "rates")
+    torch.manual_seed(seed)
+    network, batch, held_out = _digits(problem)
+    parameters = list(network.parameters())
+    if problem in ("cnn", "overfit"):
+        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
+    else:
+        optimizer = torch.optim.AdamW(parameters, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)
+    rng, T = np.random.default_rng(seed), rates.size
+    at = set(np.linspace(1, T, EVALUATIONS).round().astype(int).tolist())
+    norms, rows, losses = np.empty((2, T)), [], []
+    for t, lr in enumerate(rates.tolist()):
+        optimizer.param_groups[0]["lr"] = lr
+        loss = F.cross_entropy(*batch(network, rng))
+        loss.backward()
+        flat = torch.cat([p.grad.flatten() for p in parameters])
+        norms[:, t] = flat.abs().sum().item(), flat.norm().item()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if t + 1 in at:
+            with torch.no_grad():
+                logits, target = held_out(network)
+                found = F.cross_entropy(logits, target).item(), (logits.argmax(1) != target).float().mean().item()
+            rows.append((t + 1, np.mean(losses), *found))
+            losses = []
+    return pd.DataFrame(rows, columns=["step", "train_loss", "loss", "error"]), norms
+
+
+@functools.cache
+def _images():
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))
+    X, y = torch.tensor(found.images[order] / 8 - 1, dtype=torch.float32), torch.tensor(found.target[order])
+    return (X[:1400], y[:1400]), (X[1400:], y[1400:])
+
+
+def _digits(problem):
+    (X, y), held = _images()
+    if problem == "overfit":
+        X, y = X[:256], y[:256]
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))
+    elif problem == "cnn":
+        network = nn.Sequential(
+            nn.Unflatten(1, (1, 8)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10),
+        )  # fmt: skip
+    else:
+        network = Patches()
+
+    def batch(network, rng):
+        rows = torch.from_numpy(rng.integers(0, len(X), 64))
+        return network(X[rows]), y[rows]
+
+    return network, batch, lambda network: (network(held[0]), held[1])
+
+
+def _encoder(width, layers=2):
+    block = nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+
+
+class Patches(nn.Module):
+    """A small vision transformer: 16 patches of 2 x 2 pixels, mean over patches."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.embed, self.place = nn.Linear(4, width), nn.Parameter(0.02 * torch.randn(16, width))
+        self.encoder, self.head = _encoder(width), nn.Linear(width, 10)
+
+    def forward(self, images):
+        patches = images.unfold(1, 2, 2).unfold(2, 2, 2).reshape(-1, 16, 4)
+        return self.head(self.encoder(self.embed(patches) + self.place).mean(1))
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+def table():
+    """The recorded runs but the refined ones, as a list of (problem, schedule, lr, seed)."""
+    names = {problem: [s for s in SCHEDULES if s != "refined"] for problem in STEPS}
+    names["cnn"] = names["cnn"] + [f"{kind}, β = {offset}" for kind in ("1/t", "1/√t") for offset in OFFSETS]
+    return [(p, s, lr, seed) for p in STEPS for s in names[p] for lr in RATES[p] for seed in range(SEEDS)]
+
+
+def best_lr(runs, problem, name):
+    """Rate with the lowest mean held-out loss at the end."""
+    chosen = runs[(runs["problem"] == problem) & (runs["schedule"] == name) & (runs["step"] == STEPS[problem])]
+    return float(chosen.fillna({"loss": np.inf}).groupby("lr")["loss"].mean().idxmin())  # one that diverged is not the best
+
+
+def _run(job, rates):
+    torch.set_num_threads(1)
+    curve, norms = train(job[0], rates, job[3])
+    return curve.assign(**dict(zip(KEYS, job, strict=True)))[[*KEYS, *curve]], norms
+
+
+def main(argv=None):
+    """Train all recorded runs, two at a time, and write their curves and the mean norms of linear decay."""
+    from tqdm import tqdm
+
+    parser = argparse.ArgumentParser(prog="python -m lastiterate.problems", description=main.__doc__)
+    parser.add_argument("out", help="curves go to OUT.parquet, mean norms to OUT_norms.csv")
+    args = parser.parse_args(argv)
+    runs_file, norms_file = Path(f"{args.out}.parquet"), Path(f"{args.out}_norms.csv")
+    runs = pd.read_parquet(runs_file) if runs_file.is_file() else pd.DataFrame(columns=KEYS)
+    kept_norms = {}
+
+    def work(jobs):
+        nonlocal runs
+        done = set(map(tuple, runs[KEYS].drop_duplicates().itertuples(index=False)))
+        missing = {job: rates for job, rates in jobs.items() if job not in done}
+        with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            futures = {pool.submit(_run, job, rates): job for job, rates in missing.items()}
+            for i, future in enumerate(
+                tqdm(concurrent.futures.as_completed(futures), total=len(futures), unit="run", disable=None)
+            ):
+                curve, norms = future.result()
+                runs = pd.concat([runs, curve], ignore_index=True) if len(runs) else curve
+                if futures[future][1] == "linear":
+                    kept_norms[futures[future]] = norms
+                if i % 50 == 49 or i == len(futures) - 1:
+                    with atomic(runs_file) as partial:
+                        runs.sort_values([*KEYS, "step"]).to_parquet(partial, index=False, compression="zstd")
+
+    jobs = table()
+    print(
+        f"{len(jobs)} runs and {sum(map(len, RATES.values())) * SEEDS} with refined schedules: about 8 minutes on two cores",
+        flush=True,
+    )
+    work({job: job[2] * schedule(job[1], STEPS[job[0]]) for job in jobs})
+    mean = {}
+    for problem, T in STEPS.items():
+        lr = best_lr(runs, problem, "linear")
+        every = [kept_norms.get((problem, "linear", lr, s)) for s in range(SEEDS)]
+        found = [_run((problem, "linear", lr, s), lr * schedule("linear", T))[1] if n is None else n for s, n in enumerate(every)]
+        mean[problem] = np.mean(found, axis=0)
+    refined = {p: design.refine(mean[p][POWER[p] - 1], POWER[p]) for p in STEPS}
+    work({(p, "refined", lr, s): lr * refined[p] for p in STEPS for lr in RATES[p] for s in range(SEEDS)})
+    rows = [pd.DataFrame({"problem": p, "step": np.arange(1, n.shape[1] + 1), "l1": n[0], "l2": n[1]}) for p, n in mean.items()]
+    write_atomic(norms_file, pd.concat(rows).to_csv(index=False, float_format="%.5g").encode())
+    print(f"{len(runs[KEYS].drop_duplicates())} runs in {runs_file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

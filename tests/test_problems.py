@@ -1,0 +1,55 @@
+"""Small image classifiers: they learn, repeat, and answer to the schedule."""
+
+import numpy as np
+import pytest
+import torch
+
+from lastiterate import problems, schedules
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("problem", problems.STEPS)
+def test_a_run_learns_and_repeats_bit_by_bit(problem):
+    rates = problems.RATES[problem][1] * schedules.linear(60)
+    curve, norms = problems.train(problem, rates, seed=0)
+    again, norms_again = problems.train(problem, rates, seed=0)
+    assert curve.equals(again) and np.array_equal(norms, norms_again)
+    assert curve["step"].tolist()[-1] == 60 and len(curve) == problems.EVALUATIONS
+    assert curve["loss"].iloc[-1] < 0.85 * curve["loss"].iloc[0] and curve["error"].between(0, 1).all()
+    assert norms.shape == (2, 60) and (norms[0] >= norms[1]).all()
+    other, _ = problems.train(problem, rates, seed=1)
+    assert not other.equals(curve)
+
+
+def test_held_out_images_are_none_of_the_training_ones():
+    (train, _), (held, _) = problems._images()
+    assert len(train) == 1400 and len(held) == 397
+    assert torch.cdist(held.flatten(1), train.flatten(1)).min() > 0
+
+
+def test_offsets_and_names():
+    np.testing.assert_array_equal(problems.schedule("1/√t, β = 5", 9), schedules.inverse_sqrt(9, 5.0))
+    np.testing.assert_array_equal(problems.schedule("linear", 9), schedules.linear(9))
+    for bad in ("1/x, β = 5", "triangle"):
+        with pytest.raises(ValueError, match="name must be one of"):
+            problems.schedule(bad, 9)
+    with pytest.raises(ValueError, match="problem must be one of 'cnn', 'vit', 'overfit', got 'mnist'"):
+        problems.train("mnist", np.ones(3), 0)
+    jobs = problems.table()
+    assert len(set(jobs)) == len(jobs) and ("cnn", "1/t, β = 625", 0.1, 2) in jobs
+
+
+def test_a_diverged_seed_does_not_make_a_rate_the_best():
+    import pandas as pd
+
+    losses = {(0.1, 0): 1.0, (0.1, 1): 1.0, (0.3, 0): 0.5, (0.3, 1): np.nan}
+    rows = [("cnn", "linear", lr, seed, 600, loss) for (lr, seed), loss in losses.items()]
+    runs = pd.DataFrame(rows, columns=["problem", "schedule", "lr", "seed", "step", "loss"])
+    assert problems.best_lr(runs, "cnn", "linear") == 0.1
