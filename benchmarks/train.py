@@ -15,8 +15,8 @@ PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 
 def plain_loop(config, steps, warm=2):
     """Seconds of a step of a loop as one would write it first: float32, eager, fused attention, torch's default AdamW."""
 
-    def attend(q, k, v):
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    def attend(q, k, v, causal):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
     written_out, model.attend = model.attend, attend
     network = model.GPT(config.shape).to(config.device)

@@ -81,3 +81,12 @@ def test_flops_are_those_of_the_matrices():
         network = GPT(TINY)
     matrices = sum(p.numel() for p in network.parameters() if p.ndim == 2)
     assert model.flops_per_token(TINY) == 6 * matrices + 12 * 2 * 32 * 16
+
+
+def test_without_causality_every_token_sees_all_others():
+    network, tokens = GPT(TINY), torch.randint(0, 64, (3, 16))
+    other = tokens.clone()
+    other[:, 15] = (other[:, 15] + 1) % 64
+    with torch.no_grad():
+        difference = (network(tokens, causal=False) - network(other, causal=False)).abs()
+    assert (difference.amax(dim=(0, 2)) > 0).all()

@@ -40,7 +40,7 @@ def test_offsets_and_names():
     for bad in ("1/x, β = 5", "triangle"):
         with pytest.raises(ValueError, match="name must be one of"):
             problems.schedule(bad, 9)
-    with pytest.raises(ValueError, match="problem must be one of 'cnn', 'vit', 'overfit', got 'mnist'"):
+    with pytest.raises(ValueError, match="problem must be one of 'cnn', 'vit', 'mlm', 'overfit', got 'mnist'"):
         problems.train("mnist", np.ones(3), 0)
     jobs = problems.table()
     assert len(set(jobs)) == len(jobs) and ("cnn", "1/t, β = 625", 0.1, 2) in jobs

@@ -283,7 +283,7 @@ def test_a_disk_that_fills_during_a_checkpoint(tmp_path):
 
 
 bad = {
-    "preset": ({"preset": "huge"}, "preset must be one of 'nano', 'small', '124m', '210m', got 'huge'"),
+    "preset": ({"preset": "huge"}, "preset must be one of 'pico', 'nano', 'small', '124m', '210m', got 'huge'"),
     "negative rate": ({"lr": -1e-3}, "lr must be a finite number > 0, got -0.001"),
     "no rate": ({"lr": 0.0}, "lr"),
     "budget below warmup": ({"warmup": 50}, "warmup must be at most the budget of 40 steps, got 50"),

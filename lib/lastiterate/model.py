@@ -30,7 +30,8 @@ class Shape:
         return -(-8 * self.width // (3 * 64)) * 64
 
 
-PRESETS = {  # the vocabulary is the corpus's: bytes for the first two, GPT-2's tokens, padded to a multiple of 64, for the others
+PRESETS = {  # vocabularies: bytes for the first three, GPT-2's tokens, padded to a multiple of 64, for the others
+    "pico": Shape(layers=2, heads=1, width=64, context=128, vocabulary=256),
     "nano": Shape(layers=4, heads=2, width=128, context=128, vocabulary=256),
     "small": Shape(layers=8, heads=9, width=576, context=512, vocabulary=256),
     "124m": Shape(layers=12, heads=12, width=768, context=512, vocabulary=50304),
@@ -39,7 +40,10 @@ PRESETS = {  # the vocabulary is the corpus's: bytes for the first two, GPT-2's 
 
 
 class GPT(nn.Module):
-    """The decoder. ``model(tokens)`` gives logits, ``model(tokens, targets)`` the mean cross entropy in nats per token."""
+    """The decoder. ``model(tokens)`` gives logits, ``model(tokens, targets)`` the mean cross entropy in nats per token.
+
+    With ``causal=False`` every position sees all others, as a model does that fills in masked tokens.
+    """
 
     def __init__(self, shape):
         super().__init__()
@@ -63,11 +67,11 @@ class GPT(nn.Module):
                     scale = 0.02 / (2 * self.shape.layers) ** 0.5 if name.endswith("out.weight") else 0.02
                     p.copy_(scale * torch.randn(p.shape, generator=generator))
 
-    def forward(self, tokens, targets=None):
+    def forward(self, tokens, targets=None, causal=True):
         x = self.embedding(tokens)
         T = tokens.shape[1]
         for block in self.blocks:
-            x = block(x, self.cos[:T], self.sin[:T])
+            x = block(x, self.cos[:T], self.sin[:T], causal)
         logits = F.linear(self.norm(x), self.embedding.weight)
         if targets is None:
             return logits
@@ -95,8 +99,8 @@ class Block(nn.Module):
         self.norm1, self.attention = nn.RMSNorm(shape.width, eps=1e-5), Attention(shape)
         self.norm2, self.swiglu = nn.RMSNorm(shape.width, eps=1e-5), SwiGLU(shape)
 
-    def forward(self, x, cos, sin):
-        x = x + self.attention(self.norm1(x), cos, sin)
+    def forward(self, x, cos, sin, causal):
+        x = x + self.attention(self.norm1(x), cos, sin, causal)
         return x + self.swiglu(self.norm2(x))
 
 
@@ -107,10 +111,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
         self.out = nn.Linear(shape.width, shape.width, bias=False)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, causal):
         B, T, C = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        y = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
+        y = attend(rotate(q, cos, sin), rotate(k, cos, sin), v, causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -125,13 +129,15 @@ class SwiGLU(nn.Module):
         return self.out(F.silu(gate) * up)
 
 
-def attend(q, k, v):
-    """Causal attention. On CPUs the products are written out: there the fused kernel's backward is the slower one by 2 to 5."""
+def attend(q, k, v, causal=True):
+    """Attention. On CPUs the products are written out: there the fused kernel's backward is the slower one by 2 to 5."""
     if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     T, width = q.shape[-2:]
-    mask = torch.full((T, T), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
-    return (q @ k.transpose(-2, -1) * width**-0.5 + mask).softmax(-1).to(v.dtype) @ v
+    scores = q @ k.transpose(-2, -1) * width**-0.5
+    if causal:
+        scores = scores + torch.full((T, T), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+    return scores.softmax(-1).to(v.dtype) @ v
 
 
 def rotations(context, width):

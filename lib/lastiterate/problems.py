@@ -1,4 +1,4 @@
-"""Small image classifiers that train in seconds, under any schedule: figures and rows of a table that a laptop can redo.
+"""Small deep-learning problems that train in seconds, under any schedule: figures and rows of a table that a laptop can redo.
 
     python -m lastiterate.problems data/problems        # all recorded runs; goes on where it was stopped
 
@@ -6,6 +6,7 @@
 | --- | --- | --- |
 | cnn | two convolutions, scikit-learn's 8 x 8 digits | SGD, momentum 0.9, batches of 64 |
 | vit | two transformer blocks over 2 x 2 patches of the digits | AdamW, batches of 64 |
+| mlm | the layers of `model.GPT`, not causal, fill in masked bytes of Python code | AdamW, batches of 32 x 32 bytes |
 | overfit | a wide network on 256 digits, which it comes to fit exactly | SGD, momentum 0.9, batches of 64 |
 """
 
@@ -22,16 +23,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lastiterate import _check, convex, design, schedules
+from lastiterate import _check, convex, data, design, schedules
 from lastiterate._files import atomic, write_atomic
+from lastiterate.model import GPT, Shape
 
-STEPS = {"cnn": 600, "vit": 600, "overfit": 800}
+STEPS = {"cnn": 600, "vit": 600, "mlm": 600, "overfit": 800}
 RATES = {  # by half decades
     "cnn": [0.01, 0.0316, 0.1, 0.316],
     "vit": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
+    "mlm": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
     "overfit": [0.01, 0.0316, 0.1, 0.316],
 }
-POWER = {"cnn": 2, "vit": 1, "overfit": 2}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
+POWER = {"cnn": 2, "vit": 1, "mlm": 1, "overfit": 2}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
 OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the CNN
 SCHEDULES = ["flat", "step-wise", "cosine", "linear", "refined"]
 SEEDS, EVALUATIONS = 3, 30
@@ -61,7 +64,7 @@ def train(problem, rates, seed):
 
     Returns:
         (curve, norms): a DataFrame with `step`, `train_loss` (of the batches since the last row), `loss` and `error` (share
-        misclassified) on held-out images; and the l1 and l2 norms of the gradients, shape (2, T).
+        of images, or of masked bytes, that are wrong) on held-out data; and the l1 and l2 norms of the gradients, shape (2, T).
 
     Raises:
         ValueError: for an unknown problem, or bad rates.
@@ -69,7 +72,7 @@ def train(problem, rates, seed):
     _check.choice("problem", problem, STEPS)
     rates = _check.schedule(rates, "rates")
     torch.manual_seed(seed)
-    network, batch, held_out = _digits(problem)
+    network, batch, held_out = _masked_bytes(seed) if problem == "mlm" else _digits(problem)
     parameters = list(network.parameters())
     if problem in ("cnn", "overfit"):
         optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
@@ -124,6 +127,25 @@ def _digits(problem):
         return network(X[rows]), y[rows]
 
     return network, batch, lambda network: (network(held[0]), held[1])
+
+
+def _masked_bytes(seed, batch_size=32, length=32, share=0.15):
+    corpus, hidden_byte = data.corpus("python"), 256
+    network = GPT(Shape(layers=2, heads=2, width=64, context=length, vocabulary=320))
+    network.initialise(seed)
+
+    def masked(shard, starts, rng):
+        text = torch.from_numpy(np.stack([shard[s : s + length] for s in starts]).astype(np.int64))
+        hidden = torch.from_numpy(rng.random(text.shape) < share)
+        return network(text.masked_fill(hidden, hidden_byte), causal=False)[hidden], text[hidden]
+
+    train, held = corpus.train[0], corpus.val[0]
+    places = np.linspace(0, len(held) - length, 512, endpoint=False).astype(int)
+    return (
+        network,
+        lambda _, rng: masked(train, rng.integers(0, len(train) - length, batch_size), rng),
+        lambda _: masked(held, places, np.random.default_rng(0)),
+    )
 
 
 def _encoder(width, layers=2):
@@ -196,7 +218,7 @@ def main(argv=None):
 
     jobs = table()
     print(
-        f"{len(jobs)} runs and {sum(map(len, RATES.values())) * SEEDS} with refined schedules: about 8 minutes on two cores",
+        f"{len(jobs)} runs and {sum(map(len, RATES.values())) * SEEDS} with refined schedules: about 15 minutes on two cores",
         flush=True,
     )
     work({job: job[2] * schedule(job[1], STEPS[job[0]]) for job in jobs})

@@ -41,6 +41,7 @@ COLUMNS = ["step", "tokens", "lr", "train_loss", "val_loss", "grad_norm", "grad_
 # Of each preset: base learning rate; sequences a step; sequences a device takes at once; steps of warmup; steps between
 # validations; sequences of a validation.
 RECIPES = {
+    "pico": {"lr": 3e-3, "batch": 8, "micro_batch": 8, "warmup": 50, "eval_every": 50, "eval_sequences": 128},
     "nano": {"lr": 2e-3, "batch": 8, "micro_batch": 8, "warmup": 50, "eval_every": 50, "eval_sequences": 128},
     "small": {"lr": 1e-3, "batch": 64, "micro_batch": 64, "warmup": 100, "eval_every": 250, "eval_sequences": 512},
     "124m": {"lr": 1e-3, "batch": 200, "micro_batch": 50, "warmup": 300, "eval_every": 500, "eval_sequences": 1000},
