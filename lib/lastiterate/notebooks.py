@@ -69,14 +69,14 @@ def make_figures(root):
             partial.unlink()
     here = {source: not _missing(source) for source in NEEDS}
     books = {book["name"]: book for book in listed["notebooks"]}
-    stale = [name for name in books if not _up_to_date(root, name, listed, here.get(_source(name), True))]
+    stale = [name for name in books if not _up_to_date(root, name, listed, here[_source(name)])]
     for source in {_source(name) for name in stale if _has_logs_cells(root, name)}:
         here[source] = here[source] or _try_download(source)
     failed = {}
     if stale:
         seconds = sum(books[name]["seconds"] for name in stale) / min(WORKERS, len(stale))
         print(f"{len(stale)} of {len(books)} notebooks to run, {WORKERS} at a time: about {seconds + 3:.0f} s", flush=True)
-        failed = _run_all(root, stale, {name: here.get(_source(name), True) for name in stale})
+        failed = _run_all(root, stale, {name: here[_source(name)] for name in stale})
     figures.write_atomic(root / "figures" / "README.md", figures.gallery(listed).encode())
     print(_tables(root, listed, failed))
     return 1 if failed else 0
@@ -271,8 +271,9 @@ def _settled(outputs, count):
 
 
 def _source(name):
-    """The source that a notebook's `logs` cells need: its folder."""
-    return name.partition("/")[0]
+    """The source that a notebook's `logs` cells need: its folder, or the first where that is none."""
+    folder = name.partition("/")[0]
+    return folder if folder in NEEDS else next(iter(NEEDS))
 
 
 def _missing(source):
