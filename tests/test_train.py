@@ -23,12 +23,7 @@ TINY |= {"device": "cpu", "compile": False}
 FLAGS = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if k != "compile"] + ["--no-compile"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny(eta=None, **options):
