@@ -24,6 +24,8 @@ COLORS = {  # one colour a schedule, everywhere
     "two_stage": "#d6336c",
     "optimal": "#111111",
     "refined": "#8c564b",
+    "inverse_linear": "#b5a42e",
+    "step": "#3fa7d6",
 }
 LABELS = {
     "cosine": "cosine",
@@ -35,6 +37,8 @@ LABELS = {
     "two_stage": "two-stage wsd",
     "optimal": "best for the bound",
     "refined": "refined",
+    "inverse_linear": "1/t",
+    "step": "step-wise",
 }
 FIGURE = "application/vnd.lastiterate.figure+json"  # what `save` and `claim` leave in a notebook's outputs, besides what
 CLAIM = "application/vnd.lastiterate.claim+json"  # a reader sees: tables of figures and claims are read from there
