@@ -57,6 +57,7 @@ suites: env  ## recompute the convex suite and the image classifiers in data/ (1
 
 bench: env  ## print speeds as ratios to plain baselines
 	@$(PY) benchmarks/bounds.py
+	@$(PY) benchmarks/convex.py
 	@$(PY) benchmarks/train.py
 
 lint: env  ## check and format the code

@@ -108,3 +108,16 @@ def test_sets_that_cannot_be_had_are_named_and_left_out(tmp_path, monkeypatch, c
         convex.load("letter")
     with pytest.raises(ValueError, match="name must be one of 'iris'"):
         convex.load("mnist")
+
+
+def test_openml_sets_have_named_classes(monkeypatch):
+    from sklearn.utils import Bunch
+
+    def fetch_openml(name, version, as_frame, parser):
+        assert (name, version, as_frame) == ("letter", 1, False)
+        return Bunch(data=np.array([[2.0, 7.0], [4.0, 7.0], [6.0, 7.0]]), target=np.array(["B", "A", "B"], dtype=object))
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
+    X, y = convex.load("letter")
+    assert y.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(X, [[-(1.5**0.5), 0, 1], [0, 0, 1], [1.5**0.5, 0, 1]])

@@ -1,6 +1,9 @@
 import hashlib
 import http.server
+import io
 import json
+import pickle
+import tarfile
 import threading
 from functools import partial
 
@@ -112,6 +115,58 @@ def test_cache_that_cannot_be_written(source, tmp_path, monkeypatch):
     monkeypatch.setenv("LASTITERATE_CACHE", str(tmp_path / "file"))
     with pytest.raises(data.DataError, match=r"cannot write to the cache folder .*LASTITERATE_CACHE"):
         data.fetch("test", "sub/log.json")
+
+
+def cifar_archive(classes, n=6):
+    """A small archive as the real one is: pickled dicts with bytes as keys, in a folder."""
+    rng, key = np.random.default_rng(classes), b"labels" if classes == 10 else b"fine_labels"
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"] if classes == 10 else ["train", "test"]
+    parts = {
+        name: {b"data": rng.integers(0, 256, (n, 3072), np.uint8), key: rng.integers(0, classes, n).tolist()} for name in names
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, part in parts.items():
+            content = pickle.dumps(part, protocol=2)
+            member = tarfile.TarInfo(f"cifar-{classes}-batches-py/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return parts, buffer.getvalue()
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_cifar_is_downloaded_verified_and_read(source, monkeypatch, classes):
+    parts, archive = cifar_archive(classes)
+    file = f"cifar-{classes}-python.tar.gz"
+    data.SOURCES["cifar"] = data.SOURCES["test"]
+    rows = [{"file": file, "bytes": str(len(archive)), "sha256": "md5:" + hashlib.md5(archive).hexdigest()}]
+    monkeypatch.setattr(data, "_rows", lambda _: rows)
+    data.cifar.cache_clear()
+    (source / file).write_bytes(archive[:-1])
+    with pytest.raises(data.DataError, match=rf"{file}: hash differs, expected md5:[0-9a-f]{{32}}, found md5:"):
+        data.cifar(classes)
+    (source / file).write_bytes(archive)
+    (images, labels), (test_images, test_labels) = data.cifar(classes)
+    train, test = [p for name, p in parts.items() if "test" not in name], [p for name, p in parts.items() if "test" in name]
+    key = b"labels" if classes == 10 else b"fine_labels"
+    assert images.shape == (6 * len(train), 3, 32, 32) and images.dtype == np.uint8 and test_images.shape == (6, 3, 32, 32)
+    np.testing.assert_array_equal(images[-1], train[-1][b"data"][-1].reshape(3, 32, 32))
+    assert labels.tolist() == [label for part in train for label in part[key]] and test_labels.tolist() == test[0][key]
+    data.cifar.cache_clear()
+
+
+def test_cifar_is_pinned_and_not_downloaded_unasked(monkeypatch, capsys):
+    assert data.registry("cifar") == {
+        "cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a",
+        "cifar-100-python.tar.gz": "md5:eb9058c3a382ffc7106e4002c42a8d85",
+    }
+    asked = []
+    monkeypatch.setattr(data, "missing", lambda source: [])
+    monkeypatch.setattr(data, "fetch_all", asked.append)
+    data.main([])
+    assert asked == ["schaipp2025", "defazio2023", "tinyshakespeare"] and "CIFAR" not in capsys.readouterr().out
+    with pytest.raises(ValueError, match="classes must be 10 or 100, got 20"):
+        data.cifar(20)
 
 
 def test_unknown_names(source):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lastiterate import problems, schedules
+from lastiterate import data, problems, schedules
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("problem", problems.STEPS)
+@pytest.mark.parametrize("problem", problems.BUNDLED)
 def test_a_run_learns_and_repeats_bit_by_bit(problem):
     rates = problems.RATES[problem][1] * schedules.linear(60)
     curve, norms = problems.train(problem, rates, seed=0)
@@ -20,6 +20,30 @@ def test_a_run_learns_and_repeats_bit_by_bit(problem):
     assert norms.shape == (2, 60) and (norms[0] >= norms[1]).all()
     other, _ = problems.train(problem, rates, seed=1)
     assert not other.equals(curve)
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_cifar_under_a_schedule(classes, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, 400)
+    images = rng.integers(0, 40, (400, 3, 32, 32)) + (labels % 10 * 20)[:, None, None, None]  # brightness tells the class
+    parts = (images[:300].astype(np.uint8), labels[:300]), (images[300:].astype(np.uint8), labels[300:])
+    monkeypatch.setattr(problems.data, "cifar", lambda n: parts if n == classes else None)
+    curve, norms = problems.train(f"cifar{classes}", 0.1 * schedules.linear(30), seed=0)
+    again, _ = problems.train(f"cifar{classes}", 0.1 * schedules.linear(30), seed=0)
+    assert curve.equals(again) and np.isfinite(norms).all()
+    assert curve["train_loss"].iloc[-1] < 0.8 * curve["train_loss"].iloc[0]
+    jobs = problems.table([f"cifar{classes}"])
+    assert {job[0] for job in jobs} == {f"cifar{classes}"} and (f"cifar{classes}", "1/t, β = 25", 0.1, 1) in jobs
+
+
+def test_cifar_without_a_network_is_named_and_left_out(monkeypatch, tmp_path, capsys):
+    def offline(classes):
+        raise data.DataError("cannot download")
+
+    monkeypatch.setattr(data, "cifar", offline)
+    assert problems.main([str(tmp_path / "problems"), "--problems", "cifar10", "cifar100"]) == 1
+    assert capsys.readouterr().err.count("left out: cannot download") == 2 and not list(tmp_path.iterdir())
 
 
 def test_held_out_images_are_none_of_the_training_ones():
@@ -34,7 +58,9 @@ def test_offsets_and_names():
     for bad in ("1/x, β = 5", "triangle"):
         with pytest.raises(ValueError, match="name must be one of"):
             problems.schedule(bad, 9)
-    with pytest.raises(ValueError, match="problem must be one of 'cnn', 'vit', 'mlm', 'overfit', got 'mnist'"):
+    with pytest.raises(
+        ValueError, match="problem must be one of 'cnn', 'vit', 'mlm', 'overfit', 'cifar10', 'cifar100', got 'mnist'"
+    ):
         problems.train("mnist", np.ones(3), 0)
     jobs = problems.table()
     assert len(set(jobs)) == len(jobs) and ("cnn", "1/t, β = 625", 0.1, 2) in jobs

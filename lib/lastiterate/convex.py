@@ -24,7 +24,7 @@ PLAIN = ["flat", "1/t", "1/sqrt(t)", "step-wise", "cosine", "linear"]
 REFINED = {"refined l2^-2": ("l2", 2), "refined l1^-1": ("l1", 1), "refined l2^-1": ("l2", 1)}  # norm, power
 BUNDLED = ["iris", "wine", "breast_cancer", "digits"]  # with scikit-learn
 REDUCED = {"wine-2": ("wine", 2), "breast_cancer-2": ("breast_cancer", 2), "digits-8": ("digits", 8)}  # principal components
-OPENML = ["letter", "pendigits", "vehicle", "vowel", "glass", "segment", "satimage", "aloi"]  # need a network
+OPENML = ["letter", "pendigits", "vehicle", "vowel", "glass", "segment", "satimage"]  # need a network
 COLUMNS = ["dataset", "schedule", "lr", "error", "error_se", "loss", "loss_se", "separable", "edge"]
 
 

@@ -1,8 +1,9 @@
 """Published data, and the corpora that models are trained on.
 
-**Published data** are downloaded once from their source, verified by sha256, kept in the user's cache folder. Each source
-is a public repository at a fixed commit; its files and their hashes stand in ``registry/<source>.csv``. Looked for in this
-order: the folder named by LASTITERATE_MIRROR, the cache (LASTITERATE_CACHE moves it), the source itself.
+**Published data** are downloaded once from their source, verified, kept in the user's cache folder. Each source is a public
+repository at a fixed commit, or a page of fixed files; the files and their hashes stand in ``registry/<source>.csv``. Looked
+for in this order: the folder named by LASTITERATE_MIRROR, the cache (LASTITERATE_CACHE moves it), the source itself. The
+images (`cifar`) are large, and downloaded only when they are asked for.
 
 **Corpora** are arrays of tokens: the Python code of pinned packages ("python", needs no network), Tiny Shakespeare, any
 text file (all three with bytes as tokens), or a folder of tokens that `tokenize` made of a Hugging Face data set.
@@ -18,7 +19,9 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import pickle
 import sys
+import tarfile
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +46,12 @@ SOURCES = {  # name: where its files are; licence and what they are
         "url": "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/",
         "licence": "public domain",
         "what": "a text of 1.1 MB to train on",
+    },
+    "cifar": {
+        "url": "https://www.cs.toronto.edu/~kriz/",
+        "licence": "none stated",
+        "what": "the images of CIFAR-10 and CIFAR-100",
+        "on_demand": True,
     },
 }
 PYTHON = {  # the corpus "python": pure-Python packages that every installation has, the same files on every platform
@@ -72,7 +81,7 @@ def fetch(source, file):
         file: its name in the registry, such as "grad_norm/….json".
 
     Returns:
-        pathlib.Path, in the mirror or in the cache; its hash is the registry's (a sha256, or a git blob's id).
+        pathlib.Path, in the mirror or in the cache; its hash is the registry's (a sha256, a git blob's id, or an md5).
 
     Raises:
         ValueError: for an unknown source or file.
@@ -169,7 +178,7 @@ def _mirror():
 
 
 def registry(source):
-    """{file: hash} of a source: its sha256, or "blob:" and the id that git gives it.
+    """{file: hash} of a source: its sha256, or "blob:" and the id that git gives it, or "md5:" and that.
 
     >>> len(registry("schaipp2025"))
     235
@@ -190,11 +199,50 @@ def _digest(path, like):
     content = path.read_bytes()
     if like.startswith("blob:"):  # git's: over a header and the content
         return "blob:" + hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    if like.startswith("md5:"):
+        return "md5:" + hashlib.md5(content).hexdigest()
     return hashlib.sha256(content).hexdigest()
 
 
 def _differs(where, expected, found, retry):
     return f"{where}: hash differs, expected {expected}, found {found}; {retry}"
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def cifar(classes=10):
+    """CIFAR-10 or CIFAR-100, downloaded when it is first asked for (170 MB).
+
+    Args:
+        classes: 10 or 100.
+
+    Returns:
+        ((images, labels), (images, labels)): 50,000 to train on and 10,000 to test on; uint8 of shape (n, 3, 32, 32), int64.
+
+    Raises:
+        ValueError: for another number of classes.
+        DataError: as `fetch`.
+
+    Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+    if classes not in (10, 100):
+        raise ValueError(f"classes must be 10 or 100, got {classes!r}")
+    parts = {
+        10: ([f"data_batch_{i}" for i in range(1, 6)], ["test_batch"], b"labels"),
+        100: (["train"], ["test"], b"fine_labels"),
+    }
+    *members, key = parts[classes]
+    with tarfile.open(fetch("cifar", f"cifar-{classes}-python.tar.gz")) as tar:
+        inside = {Path(member.name).name: member for member in tar.getmembers() if member.isfile()}
+
+        def read(names):
+            found = [pickle.load(tar.extractfile(inside[name]), encoding="bytes") for name in names]  # content was verified
+            images = np.concatenate([part[b"data"] for part in found]).reshape(-1, 3, 32, 32)
+            return images, np.concatenate([part[key] for part in found]).astype(np.int64)
+
+        return read(members[0]), read(members[1])
 
 
 # --- corpora --------------------------------------------------------------------------------------------------------
@@ -402,7 +450,7 @@ def _token_corpus(folder):
 
 
 def main(argv=None):
-    """Download every source, saying first how much it is; or tokenize a data set."""
+    """Download every source but the images, saying first how much it is; or tokenize a data set."""
     parser = argparse.ArgumentParser(prog="python -m lastiterate.data", description=main.__doc__)
     command = parser.add_subparsers(dest="command").add_parser(
         "tokenize", help="tokens of a Hugging Face data set, into a folder"
@@ -433,6 +481,8 @@ def main(argv=None):
 
 def _download_all():
     for source, about in SOURCES.items():
+        if about.get("on_demand"):
+            continue
         files = missing(source)
         size = sum(int(row["bytes"] or 2e6) for row in _rows(source) if row["file"] in set(files)) / 1e6
         what = f"{source}: {about['what']} ({about['licence']})"

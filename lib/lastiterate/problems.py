@@ -8,11 +8,15 @@
 | vit | two transformer blocks over 2 x 2 patches of the digits | AdamW, batches of 64 |
 | mlm | the layers of `model.GPT`, not causal, fill in masked bytes of Python code | AdamW, batches of 32 x 32 bytes |
 | overfit | a wide network on 256 digits, which it comes to fit exactly | SGD, momentum 0.9, batches of 64 |
+| cifar10, cifar100 | four convolutions with batch norm, CIFAR with random flips | SGD, momentum 0.9, batches of 128 |
+
+The last two need a download of 170 MB each, and a GPU or patience: `--problems cifar10 cifar100` runs them.
 """
 
 import argparse
 import concurrent.futures
 import functools
+import itertools
 import multiprocessing
 import sys
 from pathlib import Path
@@ -27,15 +31,25 @@ from lastiterate import _check, convex, data, design, schedules
 from lastiterate._files import atomic, write_atomic
 from lastiterate.model import GPT, Shape
 
-STEPS = {"cnn": 600, "vit": 600, "mlm": 600, "overfit": 800}
+STEPS = {"cnn": 600, "vit": 600, "mlm": 600, "overfit": 800, "cifar10": 4000, "cifar100": 4000}
+BUNDLED = ["cnn", "vit", "mlm", "overfit"]  # need no download
 RATES = {  # by half decades
     "cnn": [0.01, 0.0316, 0.1, 0.316],
     "vit": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
     "mlm": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
     "overfit": [0.01, 0.0316, 0.1, 0.316],
+    "cifar10": [0.01, 0.0316, 0.1, 0.316],
+    "cifar100": [0.01, 0.0316, 0.1, 0.316],
 }
-POWER = {"cnn": 2, "vit": 1, "mlm": 1, "overfit": 2}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
-OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the CNN
+POWER = {
+    "cnn": 2,
+    "vit": 1,
+    "mlm": 1,
+    "overfit": 2,
+    "cifar10": 2,
+    "cifar100": 2,
+}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
+OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the image classifiers
 SCHEDULES = ["flat", "step-wise", "cosine", "linear", "refined"]
 SEEDS, EVALUATIONS = 3, 30
 KEYS = ["problem", "schedule", "lr", "seed"]
@@ -68,16 +82,20 @@ def train(problem, rates, seed):
 
     Raises:
         ValueError: for an unknown problem, or bad rates.
+        data.DataError: where CIFAR cannot be downloaded.
     """
     _check.choice("problem", problem, STEPS)
     rates = _check.schedule(rates, "rates")
     torch.manual_seed(seed)
-    network, batch, held_out = _masked_bytes(seed) if problem == "mlm" else _digits(problem)
-    parameters = list(network.parameters())
-    if problem in ("cnn", "overfit"):
-        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
+    if problem == "mlm":
+        network, batch, held_out = _masked_bytes(seed)
     else:
+        network, batch, held_out = _cifar(int(problem[5:])) if problem.startswith("cifar") else _digits(problem)
+    parameters = list(network.parameters())
+    if problem in ("vit", "mlm"):
         optimizer = torch.optim.AdamW(parameters, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)
+    else:
+        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
     rng, T = np.random.default_rng(seed), rates.size
     at = set(np.linspace(1, T, EVALUATIONS).round().astype(int).tolist())
     norms, rows, losses = np.empty((2, T)), [], []
@@ -129,6 +147,36 @@ def _digits(problem):
     return network, batch, lambda network: (network(held[0]), held[1])
 
 
+def _cifar(classes):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    (X, y), held = (
+        (torch.tensor(images, device=device), torch.tensor(labels, device=device)) for images, labels in data.cifar(classes)
+    )
+    widths = [3, 32, 64, 128, 128]
+    blocks = [
+        nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
+        for a, b in itertools.pairwise(widths)
+    ]
+    network = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(4 * widths[-1], classes)).to(device)
+
+    def scaled(images):
+        return images.float() / 127.5 - 1
+
+    def batch(network, rng):
+        rows = torch.from_numpy(rng.integers(0, len(X), 128)).to(device)
+        flipped = torch.from_numpy(rng.random(128) < 0.5).to(device).view(-1, 1, 1, 1)
+        images = scaled(X[rows])
+        return network(torch.where(flipped, images.flip(3), images)), y[rows]
+
+    def held_out(network):
+        network.eval()  # batch norm with the running means
+        logits = torch.cat([network(scaled(part)) for part in held[0].split(1000)])
+        network.train()
+        return logits, held[1]
+
+    return network, batch, held_out
+
+
 def _masked_bytes(seed, batch_size=32, length=32, share=0.15):
     corpus, hidden_byte = data.corpus("python"), 256
     network = GPT(Shape(layers=2, heads=2, width=64, context=length, vocabulary=320))
@@ -169,11 +217,12 @@ class Patches(nn.Module):
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
-def table():
-    """The recorded runs but the refined ones, as a list of (problem, schedule, lr, seed)."""
-    names = {problem: [s for s in SCHEDULES if s != "refined"] for problem in STEPS}
-    names["cnn"] = names["cnn"] + [f"{kind}, β = {offset}" for kind in ("1/t", "1/√t") for offset in OFFSETS]
-    return [(p, s, lr, seed) for p in STEPS for s in names[p] for lr in RATES[p] for seed in range(SEEDS)]
+def table(problems=BUNDLED):
+    """The runs but the refined ones, as a list of (problem, schedule, lr, seed)."""
+    names = {problem: [s for s in SCHEDULES if s != "refined"] for problem in problems}
+    for problem in {"cnn", "cifar10", "cifar100"} & set(problems):
+        names[problem] = names[problem] + [f"{kind}, β = {offset}" for kind in ("1/t", "1/√t") for offset in OFFSETS]
+    return [(p, s, lr, seed) for p in problems for s in names[p] for lr in RATES[p] for seed in range(SEEDS)]
 
 
 def best_lr(runs, problem, name):
@@ -189,12 +238,21 @@ def _run(job, rates):
 
 
 def main(argv=None):
-    """Train all recorded runs, two at a time, and write their curves and the mean norms of linear decay."""
+    """Train all runs of the problems, two at a time, and write their curves and the mean norms of linear decay."""
     from tqdm import tqdm
 
     parser = argparse.ArgumentParser(prog="python -m lastiterate.problems", description=main.__doc__)
     parser.add_argument("out", help="curves go to OUT.parquet, mean norms to OUT_norms.csv")
+    parser.add_argument("--problems", nargs="+", choices=STEPS, default=BUNDLED, metavar="NAME", help=f"of {', '.join(STEPS)}")
     args = parser.parse_args(argv)
+    for problem in set(args.problems) - set(BUNDLED):
+        try:
+            data.cifar(int(problem[5:]))  # now, not in each of the processes
+        except data.DataError as error:
+            print(f"{problem}: left out: {error}", file=sys.stderr)
+            args.problems = [p for p in args.problems if p != problem]
+    if not args.problems:
+        return 1
     runs_file, norms_file = Path(f"{args.out}.parquet"), Path(f"{args.out}_norms.csv")
     runs = pd.read_parquet(runs_file) if runs_file.is_file() else pd.DataFrame(columns=KEYS)
     kept_norms = {}
@@ -216,21 +274,23 @@ def main(argv=None):
                     with atomic(runs_file) as partial:
                         runs.sort_values([*KEYS, "step"]).to_parquet(partial, index=False, compression="zstd")
 
-    jobs = table()
-    print(
-        f"{len(jobs)} runs and {sum(map(len, RATES.values())) * SEEDS} with refined schedules: about 15 minutes on two cores",
-        flush=True,
-    )
+    jobs, further = table(args.problems), sum(len(RATES[p]) for p in args.problems) * SEEDS
+    minutes = 15 * sum(p in BUNDLED for p in args.problems) / len(BUNDLED)
+    about = f"about {minutes:.0f} minutes on two cores" + (", CIFAR apart" if set(args.problems) - set(BUNDLED) else "")
+    print(f"{len(jobs)} runs and {further} with refined schedules: {about}", flush=True)
     work({job: job[2] * schedule(job[1], STEPS[job[0]]) for job in jobs})
     mean = {}
-    for problem, T in STEPS.items():
-        lr = best_lr(runs, problem, "linear")
+    for problem in args.problems:
+        T, lr = STEPS[problem], best_lr(runs, problem, "linear")
         every = [kept_norms.get((problem, "linear", lr, s)) for s in range(SEEDS)]
         found = [_run((problem, "linear", lr, s), lr * schedule("linear", T))[1] if n is None else n for s, n in enumerate(every)]
         mean[problem] = np.mean(found, axis=0)
-    refined = {p: design.refine(mean[p][POWER[p] - 1], POWER[p]) for p in STEPS}
-    work({(p, "refined", lr, s): lr * refined[p] for p in STEPS for lr in RATES[p] for s in range(SEEDS)})
+    refined = {p: design.refine(mean[p][POWER[p] - 1], POWER[p]) for p in mean}
+    work({(p, "refined", lr, s): lr * refined[p] for p in mean for lr in RATES[p] for s in range(SEEDS)})
     rows = [pd.DataFrame({"problem": p, "step": np.arange(1, n.shape[1] + 1), "l1": n[0], "l2": n[1]}) for p, n in mean.items()]
+    if norms_file.is_file():  # those of other problems stay
+        before = pd.read_csv(norms_file)
+        rows.insert(0, before[~before["problem"].isin(mean)])
     write_atomic(norms_file, pd.concat(rows).to_csv(index=False, float_format="%.5g").encode())
     print(f"{len(runs[KEYS].drop_duplicates())} runs in {runs_file}")
     return 0

@@ -292,7 +292,7 @@ def gather(jobs, folder):
         path = Path(folder) / f"{name}.parquet"
         if path.is_file():
             about, table = train.read_metadata(path), pd.read_parquet(path)
-            trunk = about["parent"] and about["parent"].rsplit(".", 2)[0]  # of "<run>.<step>.checkpoint"
+            trunk = about["parent"] and Path(about["parent"]).name.rsplit(".", 2)[0]  # of "<run>.<step>.checkpoint"
             if trunk and trunk not in configs:
                 raise ValueError(f"run {name} branched off {trunk}, which is not in the table")
             row |= {"first_step": about["first_step"], "trunk": trunk, "status": about["status"]}
