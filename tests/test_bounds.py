@@ -166,3 +166,22 @@ def test_numbers_of_the_paper():
     }  # fmt: skip
     for name, (eta, expected) in best.items():
         assert bounds.optimal_lr(eta)[1] == pytest.approx(expected, abs=6e-6), name
+
+
+@settings(deadline=None)
+@given(arrays(float, st.integers(1, 40), elements=st.floats(1e-3, 10)), st.floats(0.1, 10), st.floats(0.1, 10))
+def test_tightened_bound_is_omega_at_its_best_last_step(eta, G, D):
+    tight = bounds.tightened_omega(eta, G, D)
+    last = np.append(eta[:-1], 1.0)
+    tried = [bounds.omega(np.append(eta[:-1], s), G, D, eta.size) for s in np.geomspace(1e-6, 1e4, 400)]
+    assert tight <= min(tried) * (1 + 1e-9) and tight > 0.98 * min(tried)
+    assert bounds.tightened_omega(last, G, D) == tight
+    assert bounds.tightened_omega(eta * G / D) * G * D == pytest.approx(tight, rel=1e-9)
+
+
+def test_tightened_bound_of_linear_decay_is_about_twice_the_minimax_rate():
+    for T in (20, 1000):
+        eta = (1 - np.arange(1, T + 1) / T) / np.sqrt(T)
+        assert bounds.tightened_omega(eta) * np.sqrt(T) == pytest.approx(2, abs=0.05)
+    with pytest.raises(ValueError, match="G must be positive at the last step"):
+        bounds.tightened_omega([1.0, 1.0], G=[1.0, 0.0])

@@ -109,3 +109,127 @@ def test_guarantee_of_refined_steps_is_attained_by_the_exact_worst_case():
     assert worstcase.exact(steps, G) == pytest.approx(bounds.refined_bound(G), rel=1e-6)
     worse = bounds.refined_bound(G, weights=np.ones(6))
     assert bounds.refined_bound(G) < worse < np.linalg.norm(G) / 6 * (1 + 1e-12)
+
+
+# --- optimal under constraints ----------------------------------------------------------------------------------------
+
+CONSTRAINTS = {
+    "prefix": {"prefix": np.full(30, 0.12)},
+    "prefix with zeros": {"prefix": np.array([0.3, 0.0, 0.1, 0.0])},
+    "cap": {"cap": 0.08},
+    "monotone": {"monotone": True},
+    "warmup": {"warmup": 20},
+    "all but a prefix": {"cap": 0.09, "monotone": True, "warmup": 12},
+    "prefix, cap": {"prefix": np.linspace(0.01, 0.2, 40), "cap": 0.1},
+    "prefix, monotone": {"prefix": np.full(40, 0.05), "monotone": True},
+}
+
+
+def is_feasible(rates, prefix=(), cap=np.inf, monotone=False, warmup=1, slack=1e-9):
+    k = len(prefix)
+    after = rates[max(k - 1, warmup - 1, 0) :]
+    return (
+        np.allclose(rates[:k], prefix, rtol=1e-9)
+        and rates[k:].max() <= cap * (1 + slack)
+        and (not monotone or np.all(np.diff(after) <= slack))
+        and np.all(rates[: warmup - 1] <= np.arange(1, warmup) / warmup * rates[warmup - 1] * (1 + slack))
+    )
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize("kind", ["constant", "falling", "random"])
+def test_constraints_are_kept_and_the_certificate_closes(name, kind):
+    T, rng = 100, np.random.default_rng(5)
+    G = {"constant": np.ones(T), "falling": np.arange(1, T + 1) ** -0.5, "random": rng.uniform(0.5, 2, T)}[kind]
+    eta, bound, certificate = design.optimal(T, G, 2.0, **CONSTRAINTS[name])
+    rates = certificate["lr"] * eta
+    assert is_feasible(rates, **CONSTRAINTS[name])
+    assert bounds.omega(rates, G, 2.0, T) == pytest.approx(bound, rel=1e-12)
+    assert -1e-10 < certificate["gap"] < 1e-6
+    assert bound >= design.optimal(T, G, 2.0)[1] * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_no_feasible_schedule_is_below_the_lower_bound(name):
+    constraints, T, rng = CONSTRAINTS[name], 60, np.random.default_rng(3)
+    G = rng.uniform(0.5, 2, T)
+    lower = design.optimal(T, G, **constraints)[2]["lower_bound"]
+    best, prefix = np.inf, constraints.get("prefix", np.zeros(0))
+    start = constraints.get("warmup", 1) - 1
+    for _ in range(300):
+        scale = 10.0 ** rng.uniform(-2, 0)
+        free = np.minimum(scale * rng.uniform(0.2, 1, T - len(prefix)), constraints.get("cap", np.inf))
+        if constraints.get("monotone"):
+            free[start:] = np.sort(np.minimum(free[start:], prefix[-1] if len(prefix) else np.inf))[::-1]
+        free[:start] = np.minimum(free[:start], np.arange(1, start + 1) / (start + 1) * free[start])
+        rates = np.append(prefix, free)
+        assert is_feasible(rates, **constraints)
+        best = min(best, bounds.omega(rates, G, 1.0, T))
+    assert lower <= best < 3 * lower
+
+
+@pytest.mark.parametrize("prefix", [np.full(200, 0.07), np.linspace(0, 0.3, 399), np.r_[np.zeros(10), 1.0]])
+def test_closed_form_behind_a_prefix_is_the_convex_program(prefix):
+    eta, bound, certificate = design.optimal(400, prefix=prefix)
+    _, conic, _ = design.optimal(400, prefix=prefix, method="clarabel")
+    assert conic == pytest.approx(bound, rel=1e-7) and abs(certificate["gap"]) < 1e-12
+    np.testing.assert_allclose((certificate["lr"] * eta)[: prefix.size], prefix, rtol=1e-12)
+
+
+def test_a_prefix_of_the_optimum_is_continued_by_the_optimum():
+    eta, bound, certificate = design.optimal(300)
+    rates = certificate["lr"] * eta
+    again, same, more = design.optimal(300, prefix=rates[:120])
+    assert same == pytest.approx(bound, rel=1e-12)
+    np.testing.assert_allclose(more["lr"] * again, rates, rtol=1e-6)
+
+
+def test_constraints_that_do_not_bind_change_nothing():
+    eta, bound, certificate = design.optimal(200)
+    loose = design.optimal(200, cap=10 * certificate["lr"])
+    assert loose[1] == pytest.approx(bound, rel=1e-8)
+    np.testing.assert_allclose(loose[2]["lr"] * loose[0], certificate["lr"] * eta, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "constraints", [{"cap": 0.012}, {"monotone": True}, {"warmup": 200}, {"prefix": np.full(1000, 0.016), "monotone": True}]
+)
+def test_program_in_blocks_is_the_full_one(constraints, monkeypatch):
+    _, bound, _ = design.optimal(2000, **constraints)
+    monkeypatch.setattr(design._program, "FULL", 100)
+    monkeypatch.setattr(design, "GAP", np.inf)
+    eta, in_blocks, certificate = design.optimal(2000, **constraints)
+    assert bound * (1 - 1e-8) < in_blocks < bound * (1 + 1e-6)
+    assert certificate["gap"] < 2e-6
+    assert is_feasible(certificate["lr"] * eta, **constraints)
+
+
+def test_long_horizons_in_blocks():
+    for constraints in ({"cap": 0.002}, {"monotone": True, "warmup": 1000}):
+        _, bound, certificate = design.optimal(50_000, **constraints)
+        assert 0 < bound - certificate["lower_bound"] < 1e-6 * bound
+
+
+def test_norms_that_blocks_cannot_follow_get_the_full_program(monkeypatch):
+    monkeypatch.setattr(design._program, "FULL", 100)
+    G = np.random.default_rng(0).lognormal(0, 0.3, 400)
+    assert design.optimal(400, G, monotone=True)[2]["gap"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prefix": np.ones(10)}, "prefix must have fewer than T = 10 rates, got 10"),
+        ({"prefix": [1.0, -1.0]}, "prefix must not be negative, got -1.0 at step 2"),
+        ({"cap": 0.0}, "cap must be a finite number > 0, got 0.0"),
+        ({"monotone": 1}, "monotone must be True or False, got 1"),
+        ({"warmup": 11}, r"warmup must be an integer in 1\.\.10, got 11"),
+        ({"warmup": 3, "prefix": [1.0]}, "warmup must be None with a prefix, got 3"),
+        ({"monotone": True, "prefix": [1.0, 0.0]}, "prefix must end with a positive rate"),
+        ({"method": "recursion", "cap": 1.0}, "method must be 'clarabel' with cap, monotone or warmup"),
+        ({"method": "simplex"}, "method must be one of 'recursion', 'clarabel'"),
+    ],
+)
+def test_bad_constraints(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        design.optimal(10, **arguments)

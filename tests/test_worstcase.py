@@ -74,3 +74,15 @@ def test_table_keeps_other_cases_and_what_an_interruption_left(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         worstcase.table(path, [("linear", schedules.linear(5), [1, 2, 5])])
     assert pd.read_csv(path)[["T", "t"]].to_numpy().tolist() == [[4, 1], [4, 4], [5, 1]]
+
+
+def test_tightened_bound_lies_between_the_exact_worst_case_and_omega():
+    rng = np.random.default_rng(11)
+    looser = 0
+    for _ in range(40):
+        T = int(rng.integers(1, 7))
+        eta, G, D = rng.uniform(0.02, 1.0, T) ** rng.choice([1, 3]), rng.uniform(0.5, 2.0, T), rng.uniform(0.5, 2.0)
+        omega, tight = bounds.omega(eta, G, D, T), bounds.tightened_omega(eta, G, D)
+        assert worstcase.exact(eta, G, D) <= tight * (1 + 1e-5) and tight <= omega * (1 + 1e-12)
+        looser += tight < 0.99 * omega
+    assert looser > 10

@@ -15,36 +15,45 @@ and the one schedule at which all the lines touch attains it: A_1 = 1/v, A_{k+1}
 For constant G, P_k falls like 4G²/(T − k) away from the end, so Ω* ≈ 2DG/√T.
 """
 
-import math
 import warnings
 
 import numpy as np
 
-from lastiterate import _check
-from lastiterate.bounds import optimal_lr
+from lastiterate import _check, _program, bounds
+
+METHODS = ("recursion", "clarabel")
+GAP = 1e-6  # relative, up to which a program in blocks is good enough
 
 
-def optimal(T, G=1.0, D=1.0, method="recursion"):
+def optimal(T, G=1.0, D=1.0, prefix=None, cap=None, monotone=False, warmup=None, method=None):
     """The schedule that minimises Ω_T, with its learning rate, its bound, and a proof that no schedule has a lower one.
 
         P_T = G_T²,  P_k = 2P_{k+1}/(1 + √(1 + P_{k+1}/G_k²)),  u_k = P_k/(2G_k²);   Ω* = D√P_1
         A_1 = D/√P_1,  A_{k+1} = A_k/(1 + u_k);   γ*η_k = u_k A_{k+1},  γ*η_T = A_T
 
+    Behind a prefix of fixed rates the same u_k are best, and the sum A of the free rates solves one equation. The other
+    constraints make a convex program (`_program`): up to 5000 free steps, and where G is not smooth, each step has a rate of
+    its own in it, beyond that steps come in blocks. `gap` says what is lost at most, blocks and solver together.
+
     Args:
         T: horizon, an integer >= 1.
         G: bound on the gradient norms, scalar or shape (T,), > 0.
         D: distance to a minimiser, > 0.
-        method: "recursion" for the closed form above, exact in O(T); "clarabel" to solve the convex program
-            min D²/(2A_1) + ½(A_T G_T² + Σ z_k), z_k A_{k+1} ≥ η_k²G_k², η ≥ 0 with CVXPY and Clarabel instead.
+        prefix: learning rates γη_1 … γη_k of steps that are taken already, shape (k,), k < T: a run that goes on.
+        cap: largest learning rate of the other steps, > 0.
+        monotone: whether the rate must never rise (after the prefix or the warmup).
+        warmup: W in 1..T: the rate of step t < W is at most t/W times that of step W. Not with a prefix.
+        method: "recursion" for the closed form, exact in O(T), the default without cap, monotone and warmup; "clarabel" for
+            the convex program by CVXPY and Clarabel.
 
     Returns:
-        (eta, bound, certificate). eta: shape (T,), peak 1. bound: Ω_T of `eta` at its best learning rate, a float.
-        certificate: a dict with `lr`, the base learning rate γ*; `lower_bound`, a value that Ω_T of no schedule is below
-        (the dual solution D√P_1, which does not depend on `eta` or on a solver); `gap`, bound/lower_bound − 1; and for
+        (eta, bound, certificate). eta: shape (T,), peak 1. bound: Ω_T of ``certificate["lr"] * eta``, a float.
+        certificate: a dict with `lr`, the peak learning rate; `lower_bound`, a value that Ω_T of no schedule under these
+        constraints is below, computed without the solver's word; `gap`, bound/lower_bound − 1; and for
         "clarabel" its own `solver_primal` and `solver_dual` values.
 
     Raises:
-        ValueError: on bad input or an unknown method.
+        ValueError: on bad input, an unknown method, or "recursion" with a cap, monotone or a warmup.
         RuntimeError: where Clarabel does not reach an optimum.
 
     Source: Schaipp et al. 2025 (conference version) descends on Ω_T; convexity, the recursion and its proof are this project's.
@@ -52,25 +61,52 @@ def optimal(T, G=1.0, D=1.0, method="recursion"):
     >>> eta, bound, certificate = optimal(100)
     >>> round(bound, 6), round(certificate["lr"], 4), certificate["gap"] < 1e-12
     (0.200114, 0.0981, True)
+    >>> eta, bound, certificate = optimal(100, prefix=[0.1] * 50)        # 50 steps were taken at rate 0.1
+    >>> round(bound, 6), certificate["gap"] < 1e-12
+    (0.210854, True)
     """
     T = _check.integer("T", T)
     G = _check.grad_norms(G, T, positive=True)
     D = _check.real("D", D, 0.0, open_low=True)
-    _check.choice("method", method, ("recursion", "clarabel"))
-    P = _dual_recursion(G)
-    certificate = {}
+    prefix = np.zeros(0) if prefix is None or np.size(prefix) == 0 else _check.array("prefix", prefix)
+    if prefix.size >= T:
+        raise ValueError(f"prefix must have fewer than T = {T} rates, got {prefix.size}")
+    cap = None if cap is None else _check.real("cap", cap, 0.0, open_low=True)
+    if not isinstance(monotone, bool | np.bool_):
+        raise ValueError(f"monotone must be True or False, got {monotone!r}")
+    warmup = 0 if warmup is None else _check.integer("warmup", warmup, 1, T)
+    if warmup and prefix.size:
+        raise ValueError(f"warmup must be None with a prefix, got {warmup}: a run that goes on has had its warmup")
+    if monotone and prefix.size and prefix[-1] == 0:
+        raise ValueError("prefix must end with a positive rate where monotone is True: all that follows would be 0")
+    free = cap is None and not monotone and warmup < 2
+    method = ("recursion" if free else "clarabel") if method is None else _check.choice("method", method, METHODS)
+    if method == "recursion" and not free:
+        raise ValueError("method must be 'clarabel' with cap, monotone or warmup, got 'recursion'")
+    k, more = prefix.size, {}
     if method == "recursion":
-        tail = D / math.sqrt(P[0]) / np.cumprod(np.concatenate([[1.0], 1 + P[:-1] / (2 * G[:-1] ** 2)]))
-        rate = np.append(P[:-1] / (2 * G[:-1] ** 2) * tail[1:], tail[-1])
+        P = _program.dual_recursion(G[k:])
+        S = bounds.best_tail(prefix, G[:k], D, P[0])
+        rates = np.append(prefix, _program.touching(G[k:], P, S))
+        lower_bound = _program.lower_bound(G, D, prefix, S)
     else:
-        rate, certificate["solver_primal"], certificate["solver_dual"] = _solve(G, D)
-    eta = rate / rate.max()
-    lr, bound = optimal_lr(eta, G, D)
-    lower_bound = D * math.sqrt(P[0])
+        n = T - k
+        for blocks in (_program.blocks(n, warmup), None) if n > _program.FULL else (None,):
+            rates, *multipliers, primal, dual = _program.solve(G, D, prefix, cap, monotone, warmup, blocks)
+            lower_bound = _program.lower_bound(G, D, prefix, rates[k:].sum(), *multipliers)
+            if bounds.omega(rates, G, D, T) < (1 + GAP) * lower_bound:
+                break
+        more = {"solver_primal": primal, "solver_dual": dual}
+    eta, lr = rates / rates.max(), float(rates.max())
+    bound = bounds.omega(lr * eta, G, D, T)
+    if not k and cap is None:  # then the scale is free, and this is the best one
+        lr, bound = bounds.optimal_lr(eta, G, D)
     gap = bound / lower_bound - 1
     if method == "clarabel" and gap > 1e-3:
-        raise RuntimeError(f"Clarabel found no optimum (gap {gap:.0e}): G spans too many powers of ten, use method='recursion'")
-    return eta, bound, {"lr": lr, "lower_bound": lower_bound, "gap": gap} | certificate
+        raise RuntimeError(
+            f"Clarabel found no optimum (gap {gap:.0e}): G or the rates span too many powers of ten; {_program.HINT}"
+        )
+    return eta, bound, {"lr": lr, "lower_bound": lower_bound, "gap": gap} | more
 
 
 class DegenerateSchedule(UserWarning):
@@ -148,39 +184,3 @@ def smooth(grad_norms, window=0.1):
     half = _check.floor(window * norms.size) // 2
     padded = np.concatenate([np.full(half, norms[0]), norms, norms[::-1][:half]])
     return median_filter(padded, 2 * half + 1)[half : half + norms.size]
-
-
-def _dual_recursion(G):
-    P = np.square(G)
-    squares = P.tolist()
-    last = squares[-1]
-    for k in range(len(squares) - 2, -1, -1):
-        last = P[k] = 2 * last / (1 + math.sqrt(1 + last / squares[k]))
-    return P
-
-
-def _solve(G, D):
-    """(rates, primal value, dual value) of the convex program, by CVXPY and Clarabel, in units in which A_1 is about 1."""
-    import cvxpy as cp  # slow to import, and only needed here
-
-    T = G.size
-    unit = D * math.sqrt(T) / math.sqrt(np.mean(G**2))  # of the rates; without it Clarabel loses digits where G falls far
-    weight = (G * unit / D) ** 2
-    tail = cp.Variable(T)  # A_1, …, A_T; the rates are their differences, which keeps the program sparse
-    rate = tail - cp.hstack([tail[1:], 0]) if T > 1 else tail
-    inverse, z = cp.Variable(), cp.Variable(max(T - 1, 1), nonneg=True)  # ≥ 1/A_1, ≥ η_k² G_k² / A_{k+1}
-    constraints = [rate >= 0, cp.SOC(inverse + tail[0], cp.hstack([2, inverse - tail[0]]))]
-    if T > 1:
-        noise = cp.multiply(np.sqrt(weight[:-1]), rate[:-1])
-        constraints.append(cp.SOC(z + tail[1:], cp.vstack([2 * noise, z - tail[1:]])))
-    problem = cp.Problem(cp.Minimize(inverse + weight[-1] * tail[-1] + cp.sum(z)), constraints)
-    accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-10)
-    data, chain, inverse_data = problem.get_problem_data(cp.CLARABEL, solver_opts=accuracy)
-    solution = chain.solve_via_data(problem, data, solver_opts=accuracy)  # not problem.solve: that drops the dual value
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an inaccurate solution: the certificate's gap says how good it is
-        problem.unpack_results(solution, chain, inverse_data)
-    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-        raise RuntimeError(f"Clarabel found no optimum for T = {T}: status {problem.status}")
-    value = D**2 / (2 * unit)
-    return np.maximum(rate.value, 0) * unit, float(solution.obj_val * value), float(solution.obj_val_dual * value)
