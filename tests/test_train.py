@@ -343,7 +343,7 @@ def test_more_processes_than_the_batch_divides_by(monkeypatch):
     ("flags", "message"),
     [
         (["--preset=huge"], "preset must be one of"),
-        (["--schedule=triangle"], "schedule must be one of constant, linear, cosine, wsd"),
+        (["--schedule=triangle"], "schedule must be one of constant, linear, polynomial, cosine"),
         (["--schedule=linear", "--cooldown=0.2"], "schedule 'linear' has no parameter 'cooldown'; it has none"),
         (["--schedule=step"], "schedule 'step': missing a required argument: 'milestones'"),
         (["--cooldown=2"], r"cooldown must be a number in \[0, 1\]"),

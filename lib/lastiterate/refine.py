@@ -11,15 +11,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from lastiterate import bounds, design, figures, logs, schedules
 from lastiterate._files import write_atomic
 
 
-def main(argv=None):
+def main(argv=None, prog="python -m lastiterate.refine"):
     """Command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m lastiterate.refine", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("log", help="CSV (also of Weights & Biases) or Parquet file with a run's gradient norms")
     parser.add_argument("--column", help="its column; needed where there are several")
     parser.add_argument("--run", help="which run, where the file has several")
@@ -38,8 +37,7 @@ def main(argv=None):
         out = Path(args.out or f"{Path(args.log).stem}.refined.csv")
         if out.suffix != ".csv":
             raise ValueError(f"out must be a file name that ends in .csv, got {str(out)!r}")
-        table = pd.DataFrame({"step": np.arange(1, eta.size + 1), "eta": eta})
-        write_atomic(out, table.to_csv(index=False, float_format="%.10g").encode())
+        schedules.write_csv(out, eta)
         _picture(out.with_suffix(".png"), norms, eta, args)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

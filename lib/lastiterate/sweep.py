@@ -416,9 +416,9 @@ class _DaskPool:
         self.client.close()
 
 
-def main(argv=None):
+def main(argv=None, prog="python -m lastiterate.sweep"):
     """Command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m lastiterate.sweep", description="Train a table of runs.")
+    parser = argparse.ArgumentParser(prog=prog, description="Train a table of runs.")
     parser.add_argument("table", help=".csv or .toml")
     parser.add_argument("--folder", default="build/sweep", help="for logs and checkpoints; default %(default)s")
     parser.add_argument("--workers", type=int, help="processes; by default one a GPU, or one a core")

@@ -1,0 +1,7 @@
+"""`python -m lastiterate` is the command `lastiterate`."""
+
+import sys
+
+from lastiterate.cli import main
+
+sys.exit(main())

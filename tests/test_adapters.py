@@ -1,0 +1,213 @@
+"""Schedules beside PyTorch's own, in the Hugging Face Trainer, in optax, and in files."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch.optim import lr_scheduler as torchs
+
+from lastiterate import schedules
+
+T = 60
+
+
+def torch_rates(make, steps=T, lr=1.0):
+    """Rates that a PyTorch scheduler gives, step by step."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+    scheduler = make(optimizer)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return np.array(rates)
+
+
+@pytest.mark.parametrize(
+    ("eta", "make"),
+    [
+        (schedules.constant(T), lambda o: torchs.ConstantLR(o, factor=1.0)),
+        (schedules.linear(T), lambda o: torchs.PolynomialLR(o, T, power=1.0)),
+        (schedules.polynomial(T, 2.5), lambda o: torchs.PolynomialLR(o, T, power=2.5)),
+        (schedules.cosine(T), lambda o: torchs.CosineAnnealingLR(o, T_max=T)),
+        (schedules.cosine(T, final=0.1), lambda o: torchs.CosineAnnealingLR(o, T_max=T, eta_min=0.1)),
+        (schedules.cosine(T, cycle=1.5), lambda o: torchs.CosineAnnealingLR(o, T_max=int(1.5 * (T + 1)) - 1)),
+        (schedules.cosine_restarts(T, 13), lambda o: torchs.CosineAnnealingWarmRestarts(o, 13)),
+        (schedules.cosine_restarts(T, 7, 2, 0.2), lambda o: torchs.CosineAnnealingWarmRestarts(o, 7, 2, eta_min=0.2)),
+        (schedules.step(T, [20, 45], 0.3), lambda o: torchs.MultiStepLR(o, [20, 45], gamma=0.3)),
+        (schedules.step(T, range(10, T, 10), 0.5), lambda o: torchs.StepLR(o, 10, gamma=0.5)),
+        (schedules.exponential(T, 0.02), lambda o: torchs.ExponentialLR(o, gamma=0.02 ** (1 / T))),
+        (schedules.one_cycle(T), lambda o: torchs.OneCycleLR(o, max_lr=1.0, total_steps=T + 1 - 1)),
+        (
+            schedules.one_cycle(T, peak=0.25, start=0.1, final=0.01, anneal="linear"),
+            lambda o: torchs.OneCycleLR(o, 1.0, T, pct_start=0.25, div_factor=10, final_div_factor=10, anneal_strategy="linear"),
+        ),
+        (schedules.cyclic(T, 8, 5, 0.2), lambda o: torchs.CyclicLR(o, 0.2, 1.0, 8, 5, cycle_momentum=False)),
+        (
+            schedules.cyclic(T, 6, None, 0.1, "triangular2"),
+            lambda o: torchs.CyclicLR(o, 0.1, 1.0, 6, None, "triangular2", cycle_momentum=False),
+        ),
+        (
+            schedules.cyclic(T, 6, 9, 0.1, "exp_range", 0.97),
+            lambda o: torchs.CyclicLR(o, 0.1, 1.0, 6, 9, "exp_range", gamma=0.97, cycle_momentum=False),
+        ),
+        (schedules.warmup(schedules.constant(T), 10), lambda o: torchs.LinearLR(o, 0.1, 1.0, total_iters=9)),
+        (
+            schedules.warmup(schedules.constant(T), 10, start=0.5),
+            lambda o: torchs.LinearLR(o, 0.55, 1.0, total_iters=9),
+        ),
+    ],
+)  # fmt: skip
+def test_schedules_that_pytorch_has_too(eta, make):
+    steps = T - 1 if "OneCycle" in str(make.__code__.co_names) else T  # it refuses to be stepped behind its last step
+    np.testing.assert_allclose(eta[:steps], torch_rates(make, steps), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: schedules.exponential(5, 0.0), r"final must be a number in \(0, 1\], got 0.0"),
+        (lambda: schedules.one_cycle(5, peak=0.1), r"peak must be 0 or in \[2/T, 1\)"),
+        (lambda: schedules.one_cycle(20, anneal="exp"), "anneal must be one of 'cosine', 'linear'"),
+        (lambda: schedules.one_cycle(1), "T must be an integer >= 2, got 1"),
+        (lambda: schedules.cyclic(5, 0), "up must be an integer >= 1, got 0"),
+        (lambda: schedules.cyclic(5, 2, mode="square"), "mode must be one of 'triangular', 'triangular2', 'exp_range'"),
+        (lambda: schedules.cosine_restarts(5, 2, 1.5), "multiple must be an integer >= 1, got 1.5"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@given(st.integers(2, 200), st.data())
+def test_new_schedules_are_schedules(steps, data):
+    spec = data.draw(st.sampled_from(["exponential", "one_cycle:peak=0", "cyclic:up=3,low=0.1", "cosine_restarts:first=4"]))
+    eta = schedules.named(spec, steps)
+    assert eta.shape == (steps,) and eta.min() >= 0 and eta.max() <= 1
+    assert eta.max() == pytest.approx(1) or spec.startswith("cyclic")
+
+
+# --- other libraries --------------------------------------------------------------------------------------------------
+
+
+def test_optax_trains_with_the_array():
+    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
+    eta = schedules.wsd(20, 0.4)
+    optimizer = optax.sgd(schedules.to_optax(eta, lr=0.5))
+    w = jax.numpy.zeros(())
+    state = optimizer.init(w)
+
+    @jax.jit
+    def step(w, state):
+        updates, state = optimizer.update(jax.numpy.ones(()), state)
+        return optax.apply_updates(w, updates), state
+
+    seen = []
+    for _ in range(22):
+        before = w
+        w, state = step(w, state)
+        seen.append(float(before - w))
+    np.testing.assert_allclose(seen, 0.5 * np.append(eta, [eta[-1]] * 2), rtol=1e-5)
+    with pytest.raises(ValueError, match="lr must be a finite number > 0"):
+        schedules.to_optax(eta, lr=0)
+
+
+def test_hugging_face_trainer_trains_with_the_array(tmp_path):
+    transformers = pytest.importorskip("transformers")
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 1)
+
+        def forward(self, x, labels):
+            return {"loss": (self.layer(x) - labels).square().mean()}
+
+    class Rates(transformers.TrainerCallback):
+        def on_step_begin(self, args, state, control, optimizer=None, **_):
+            seen.append(optimizer.param_groups[0]["lr"])
+
+    seen, steps = [], 12
+    eta = schedules.warmup(schedules.wsd(steps, 0.5), 3)
+    data = [{"x": torch.ones(3), "labels": torch.ones(1)}] * 48
+    model = Model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), max_steps=steps, per_device_train_batch_size=4, report_to=[], save_strategy="no",
+        disable_tqdm=True, use_cpu=True,
+    )  # fmt: skip
+    trainer = transformers.Trainer(
+        model, arguments, train_dataset=data, optimizers=(optimizer, schedules.to_torch(optimizer, eta)), callbacks=[Rates()]
+    )
+    trainer.train()
+    np.testing.assert_allclose(seen, 0.02 * eta, rtol=1e-12)
+
+
+# --- files and names --------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(arrays(float, st.integers(1, 30), elements=st.floats(1e-300, 1)))
+def test_csv_gives_the_same_array(tmp_path_factory, eta):
+    path = tmp_path_factory.mktemp("csv") / "eta.csv"
+    schedules.write_csv(path, eta, lr=0.1)
+    np.testing.assert_array_equal(schedules.read_csv(path), eta)
+    np.testing.assert_array_equal(schedules.named(str(path)), eta)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("a,b\n1,2\n", "must have a column 'eta', or one column only; it has 'a', 'b'"),
+        ("step,eta\n1,1\n2,x\n", r"row 3 must have a number, got \['2', 'x'\]"),
+        ("step,eta\n1\n", r"row 2 must have a number, got \['1'\]"),
+        ("eta\n-1\n", "must not be negative"),
+    ],
+)
+def test_files_that_are_no_schedules(tmp_path, text, message):
+    path = tmp_path / "eta.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        schedules.read_csv(path)
+
+
+def test_a_single_column_needs_no_heading(tmp_path):
+    path = tmp_path / "eta.csv"
+    path.write_text("1.0\n0.5\n")
+    assert schedules.read_csv(path).tolist() == [1.0, 0.5]
+    path.write_text("rates\n1.0\n0.5\n")
+    assert schedules.read_csv(path).tolist() == [1.0, 0.5]
+    with pytest.raises(ValueError, match=r"path must be a file name that ends in \.csv, got 'eta.txt'"):
+        schedules.write_csv("eta.txt", [1.0])
+
+
+@pytest.mark.parametrize("name", schedules.NAMES)
+def test_every_schedule_has_a_name(name):
+    needs = {"two_stage": "switch=5,rho=0.5", "step": "milestones=[5,10]", "cyclic": "up=3", "cosine_restarts": "first=5"}
+    eta = schedules.named(f"{name}:{needs.get(name, '')}", 20)
+    assert eta.shape == (20,)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("triangle", "schedule must be one of constant, linear"),
+        ("wsd:fraction=0.2", "schedule 'wsd' has no parameter 'fraction'; it has cooldown, shape, final"),
+        ("linear:power=2", "schedule 'linear' has no parameter 'power'; it has none"),
+        ("wsd:0.2", "schedule must look like wsd:cooldown=value"),
+        ("wsd:cooldown", "schedule must look like wsd:cooldown=value"),
+        ("wsd:cooldown=2", r"cooldown must be a number in \[0, 1\], got 2"),
+        ("step", "schedule 'step': .*milestones"),
+        ("nowhere.csv", "path must be a CSV file, got 'nowhere.csv'"),
+    ],
+)
+def test_names_that_do_not_work(spec, message):
+    with pytest.raises(ValueError, match=message):
+        schedules.named(spec, 10)
+    if spec.startswith("wsd:cooldown=2"):
+        with pytest.raises(ValueError, match="T must be given"):
+            schedules.named("wsd")

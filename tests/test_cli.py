@@ -1,0 +1,111 @@
+"""The command line: every subcommand's help, answers and errors."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lastiterate import bounds, cli, design, schedules, transfer
+
+
+def said(capsys, *words):
+    status = cli.main(list(words))
+    found = capsys.readouterr()
+    assert status == 0, found.err
+    return found.out
+
+
+@pytest.mark.parametrize("name", ["bound", "extend", "transfer", "optimal", "refine", "train", "sweep"])
+def test_help(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: lastiterate {name}" in capsys.readouterr().out
+
+
+def test_module_is_the_command():
+    found = subprocess.run([sys.executable, "-m", "lastiterate", "--help"], capture_output=True, text=True, check=True)
+    assert all(name in found.stdout for name in ("bound", "extend", "transfer", "optimal", "refine", "train", "sweep"))
+
+
+def test_bound(capsys, tmp_path):
+    out = said(capsys, "bound", "wsd:cooldown=0.2", "linear", "--steps", "400", "--lr", "0.02").splitlines()
+    wsd = out[1].split()
+    assert [float(x) for x in wsd[2:5]] == pytest.approx(
+        [*bounds.optimal_lr(schedules.wsd(400)), bounds.omega(0.02 * schedules.wsd(400), horizons=400)], rel=1e-4
+    )
+    assert float(out[2].split()[-1]) == 1
+    file = tmp_path / "omega.csv"
+    said(capsys, "bound", "cosine", "--steps", "50", "--lr", "0.1", "--out", str(file))
+    np.testing.assert_allclose(pd.read_csv(file)["omega"], bounds.omega(0.1 * schedules.cosine(50)), rtol=1e-9)
+
+
+def test_bound_with_norms_of_a_log(capsys, tmp_path):
+    log = tmp_path / "log.csv"
+    pd.DataFrame({"step": range(1, 41), "grad_norm": np.linspace(2, 1, 40)}).to_csv(log, index=False)
+    out = said(capsys, "bound", "linear", "--steps", "40", "--grad-norms", str(log), "--D", "3")
+    assert float(out.splitlines()[1].split()[3]) == pytest.approx(
+        bounds.optimal_lr(schedules.linear(40), np.linspace(2, 1, 40), 3.0)[1], rel=1e-4
+    )
+
+
+def test_extend_lowers_the_rate(capsys, tmp_path):
+    file = tmp_path / "next.csv"
+    out = said(capsys, "extend", "--from", "400", "--to", "1600", "--cooldown", "0.2", "--lr", "0.001", "--out", str(file))
+    rho = transfer.extend_rate(400, 1600)
+    assert f"Multiply the rate by {rho:.3f} after step 320" in out and "none is long enough" in out
+    np.testing.assert_allclose(schedules.read_csv(file), schedules.two_stage(1600, 320, rho))
+    rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+    assert float(rows["lower the rate"][3]) == pytest.approx(0.001 * rho, rel=1e-4)
+    assert 1 < float(rows["lower the rate"][-1]) < float(rows["change nothing"][-1])
+    assert rows["best for the bound"][-1] == "1.000"
+
+
+def test_extend_lengthens_the_cooldown(capsys):
+    out = said(capsys, "extend", "--from", "4000", "--to", "8000")
+    assert "cool down over the last 63.3%" in out and "needs an earlier checkpoint" in out
+
+
+def test_transfer(capsys):
+    out = said(capsys, "transfer", "wsd:cooldown=0.2", "linear", "--steps", "400", "--to-steps", "800", "--lr", "0.01")
+    ratio = transfer.lr_ratio(schedules.wsd(400), schedules.linear(800))
+    assert f"Multiply the rate by {ratio:.4f}." in out and f"{0.01 * ratio:.5g}" in out
+
+
+def test_optimal(capsys, tmp_path):
+    file = tmp_path / "best.csv"
+    out = said(capsys, "optimal", "--steps", "200", "--taken", "100", "--rate", "0.05", "--cap", "0.04", "--out", str(file))
+    eta, bound, more = design.optimal(200, prefix=np.full(100, 0.05), cap=0.04)
+    assert f"{bound:.8g}" in out and str(file) in out
+    np.testing.assert_allclose(pd.read_csv(file)["lr"], more["lr"] * eta, rtol=1e-9)
+    again = said(capsys, "optimal", "--steps", "300", "--prefix", str(file), "--rate", "0.05")
+    assert "no schedule is below" in again
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bound", "wsd"], "T must be given for schedule 'wsd'"),
+        (["bound", "triangle", "--steps", "9"], "schedule must be one of constant"),
+        (["bound", "linear", "cosine", "--steps", "9", "--out", "x.csv"], "out needs a single schedule, got 2"),
+        (["bound", "linear", "--steps", "9", "--out", "x.txt"], r"out must be a file name that ends in \.csv"),
+        (["bound", "linear", "--steps", "9", "--grad-norms", "nowhere.csv"], "nowhere.csv"),
+        (["extend", "--from", "50", "--to", "20"], "T2 must be an integer >= 50, got 20"),
+        (["extend", "--from", "50", "--to", "80", "--cooldown", "1"], "cooldown must be below 1"),
+        (["extend", "--from", "50", "--to", "80", "--lr", "-1"], "lr must be a finite number > 0"),
+        (["transfer", "wsd", "linear", "--steps", "0"], "T must be an integer >= 1, got 0"),
+        (["optimal", "--steps", "9", "--taken", "3"], "rate must be given with --taken"),
+        (["optimal", "--steps", "9", "--taken", "9", "--rate", "1"], "prefix must have fewer than T = 9 rates"),
+        (["optimal", "--steps", "9", "--taken", "3", "--rate", "1", "--prefix", "x.csv"], "must not both be given"),
+        (["train", "--schedule", "wsd:fraction=1", "--steps", "5"], "has no parameter 'fraction'"),
+        (["refine", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_errors_name_the_argument(words, message, capsys):
+    assert cli.main(words) == 2
+    found = capsys.readouterr()
+    assert found.err.startswith("error: ") and found.err.count("\n") == 1
+    assert re.search(message, found.err), found.err
