@@ -8,6 +8,7 @@ import importlib
 __version__ = "0.1.0"
 __all__ = [
     "bounds",
+    "cli",
     "convex",
     "data",
     "design",
@@ -15,6 +16,8 @@ __all__ = [
     "logs",
     "model",
     "notebooks",
+    "problems",
+    "quadratic",
     "refine",
     "schedules",
     "sweep",

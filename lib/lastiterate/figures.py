@@ -213,7 +213,7 @@ def save(fig, name):
     _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"}, size)
 
 
-def claim(id, *, paper, measured, tolerance=0.0, note=""):
+def claim(id, *, paper, measured, tolerance=0.0, note="", source="the paper"):
     """Record what a paper states beside what is measured here, and show the verdict.
 
     Args:
@@ -222,6 +222,7 @@ def claim(id, *, paper, measured, tolerance=0.0, note=""):
         measured: ours: a number or list of the same length; for a statement True or False; None if not tested at this scale.
         tolerance: largest absolute difference that counts as agreement.
         note: what explains a difference, or what was measured for a statement.
+        source: whose the value or the statement is, such as "common advice" where it is not a paper's.
 
     Returns:
         A dict with id, paper, measured, tolerance, note and verdict: "agrees", "differs", "not tested at this scale", or
@@ -257,9 +258,11 @@ def claim(id, *, paper, measured, tolerance=0.0, note=""):
         measured = measured if np.ndim(paper) else measured[0]
         paper = theirs.tolist() if np.ndim(paper) else theirs.item()
     record = {"id": id, "paper": paper, "measured": measured, "tolerance": tolerance, "note": note, "verdict": verdict}
+    if source != "the paper":
+        record["source"] = source
     mark = {"agrees": "✓", "differs": "✗"}.get(verdict, "–")
     stated = f"“{paper}”" if isinstance(paper, str) else f"{show(paper)}, here {show(measured)} (± {tolerance:g})"
-    text = f"{mark} **{verdict}** ({id}): the paper: {stated}." + (f" {note}" if note else "")
+    text = f"{mark} **{verdict}** ({id}): {source}: {stated}." + (f" {note}" if note else "")
     _display({"text/markdown": text, CLAIM: record, "text/plain": text})
     return record
 

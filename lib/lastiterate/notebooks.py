@@ -414,7 +414,7 @@ def _tables(root, listed, failed):
             figure_lines.append((f["id"], f["number"], state))
         for c in claims(root, name):
             verdicts.append(c["verdict"] + (" (as committed)" if c["id"] in kept_claims else ""))
-            compared = f"paper: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}"
+            compared = f"{c.get('source', 'paper')}: {figures.show(c['paper'])} | here: {figures.show(c['measured'])}"
             claim_lines.append((c["id"], verdicts[-1], compared))
     if any("logs" in state for state in states):
         notes.append(f"figures of the authors' logs: {data.HOW_TO}, then `make figures`")

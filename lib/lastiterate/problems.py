@@ -35,7 +35,7 @@ STEPS = {"cnn": 1500, "vit": 2000, "mlm": 600, "overfit": 800, "cifar10": 4000, 
 BUNDLED = ["cnn", "vit", "mlm", "overfit"]  # need no download
 RATES = {  # by half decades
     "cnn": [3.16e-3, 0.01, 0.0316, 0.1, 0.316, 1.0, 3.16],
-    "vit": [3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2],
+    "vit": [3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1],
     "mlm": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
     "overfit": [0.01, 0.0316, 0.1, 0.316],
     "cifar10": [0.01, 0.0316, 0.1, 0.316],

@@ -1,0 +1,165 @@
+r"""SGD on a noisy quadratic: a training problem whose expected loss is known at every step, for any schedule and batch size.
+
+    f(x) = ½ Σ_i h_i x_i²,     x_{t+1} = x_t − η_t (h ∘ x_t + ξ_t),     ξ_t independent, of mean 0 and variance s_i²/B_t
+
+In the eigenbasis coordinates do not mix, and the mean m and variance v of each follow
+
+    m_i ← (1 − η_t h_i) m_i,     v_i ← (1 − η_t h_i)² v_i + η_t² s_i²/B_t,     E f(x_t) = ½ Σ_i h_i (m_i² + v_i).
+"""
+
+import numpy as np
+
+from lastiterate import _check
+
+
+def expected_loss(rates, h, noise, start, batch=1.0):
+    """E f(x_t) − f* before each of the steps and after the last one.
+
+    Args:
+        rates: learning rates, shape (T,), or (R, T) for R schedules at once.
+        h: eigenvalues, shape (d,), > 0.
+        noise: standard deviation s of a single example's gradient noise, scalar or shape (d,), >= 0.
+        start: x_1 in the eigenbasis, scalar or shape (d,).
+        batch: examples a step, scalar or shape (T,), > 0; the noise's variance is s²/batch.
+
+    Returns:
+        Array of shape (T + 1,) or (R, T + 1): entry t is the loss after t steps, infinite where it overflows.
+
+    Raises:
+        ValueError: on bad input.
+
+    Source: the noisy quadratic model (Zhang et al. 2019, Which algorithmic choices matter at which batch sizes?).
+
+    >>> expected_loss([0.5, 0.5], h=[1.0], noise=0.0, start=2.0)
+    array([2.   , 0.5  , 0.125])
+    >>> expected_loss([0.5, 0.5], h=[1.0], noise=1.0, start=0.0, batch=4)
+    array([0.        , 0.03125   , 0.0390625])
+    """
+    rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
+    stacked = np.atleast_2d(rates)
+    second = np.broadcast_to(np.square(start), (len(stacked), h.size)).copy()  # m² + v: both shrink by the same factor
+    loss = np.empty((len(stacked), rates.shape[-1] + 1))
+    loss[:, 0] = 0.5 * second @ h
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(rates.shape[-1]):
+            eta = stacked[:, t : t + 1]
+            second = np.square(1 - eta * h) * second + np.square(eta * noise) / batch[t]
+            loss[:, t + 1] = 0.5 * second @ h
+    loss = np.where(np.isfinite(loss), loss, np.inf)
+    return loss if rates.ndim == 2 else loss[0]
+
+
+def grad_norms(rates, h, noise, start, batch=1.0):
+    """Root mean square gradient norm √E‖g_t‖² at each step, t = 1..T: what `bounds.omega` takes as G.
+
+    Args, raises: as `expected_loss`, for one schedule.
+
+    Returns:
+        Array of shape (T,).
+
+    >>> grad_norms([0.5, 0.5], h=[1.0], noise=0.0, start=2.0)
+    array([2., 1.])
+    """
+    rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
+    if rates.ndim != 1:
+        raise ValueError(f"rates must be of one schedule, got shape {rates.shape}")
+    second, norms = np.square(start), np.empty(rates.size)
+    for t, eta in enumerate(rates.tolist()):
+        norms[t] = np.sum(np.square(h) * second + np.square(noise) / batch[t])
+        second = np.square(1 - eta * h) * second + np.square(eta * noise) / batch[t]
+    return np.sqrt(norms)
+
+
+def simulate(rates, h, noise, start, batch=1.0, runs=100, seed=0):
+    """f(x_t) of simulated runs with Gaussian noise, to be compared with `expected_loss`.
+
+    Args: as `expected_loss`, for one schedule; runs: how many; seed: of the noise.
+
+    Returns:
+        Array of shape (runs, T + 1).
+
+    >>> simulate([0.5], h=[1.0], noise=0.0, start=2.0, runs=2)
+    array([[2. , 0.5],
+           [2. , 0.5]])
+    """
+    rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
+    rng, runs = np.random.default_rng(seed), _check.integer("runs", runs)
+    x = np.broadcast_to(start, (runs, h.size)).copy()
+    loss = np.empty((runs, rates.size + 1))
+    loss[:, 0] = 0.5 * np.square(x) @ h
+    for t, eta in enumerate(rates.tolist()):
+        x -= eta * (h * x + noise / np.sqrt(batch[t]) * rng.standard_normal(x.shape))
+        loss[:, t + 1] = 0.5 * np.square(x) @ h
+    return loss
+
+
+def power_law(d, decay=1.0, source=1.5):
+    """Spectrum of a large problem: eigenvalues h_i = i^−a, and a start with h_i x_i² = i^−b, so that f(x_1) = ½ Σ i^−b.
+
+    Args:
+        d: dimension, an integer >= 1.
+        decay: a > 0.
+        source: b > 0; the smaller, the more of the loss lies in flat directions.
+
+    Returns:
+        (h, start), each of shape (d,).
+
+    >>> power_law(3, decay=1.0, source=2.0)[0].round(3)
+    array([1.   , 0.5  , 0.333])
+    """
+    i = np.arange(1.0, _check.integer("d", d) + 1)
+    decay, source = _check.real("decay", decay, 0.0, open_low=True), _check.real("source", source, 0.0, open_low=True)
+    return i**-decay, i ** ((decay - source) / 2)
+
+
+def continuum_loss(rates, decay=1.0, source=1.5, noise=0.0):
+    r"""E f after the last step for a power law of infinite dimension in continuous time, with noise s_i² = σ² h_i.
+
+        ½ Γ(p)/a · (2S)^{−p},  p = (b − 1)/a,    plus    ½ σ²/a Σ_t η_t² (2τ_t)^{−q} γ(q, 2τ_t),  q = 2 − 1/a,
+
+    with S the sum of all rates, τ_t that of the rates behind t (half of η_t included) and γ the lower incomplete gamma
+    function: only sums of rates matter, not steps.
+
+    Args:
+        rates: shape (T,).
+        decay, source: a > ½ and b > 1 of `power_law`.
+        noise: σ.
+
+    Returns:
+        A float.
+
+    Source: this project; the sums over i in `expected_loss` as integrals, (1 − ηh)² as e^{−2ηh}.
+
+    >>> round(continuum_loss(np.full(1000, 0.5), source=2.0), 6)          # ½ Γ(1)/(2 · 500)
+    0.0005
+    """
+    from scipy.special import gamma, gammainc
+
+    rates = _check.schedule(rates, "rates")
+    a, b = _check.real("decay", decay, 0.5, open_low=True), _check.real("source", source, 1.0, open_low=True)
+    p, q = (b - 1) / a, 2 - 1 / a
+    behind = 2 * (np.cumsum(rates[::-1])[::-1] - rates / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kernel = np.where(behind > 0, behind**-q * gamma(q) * gammainc(q, behind), 1 / q)
+    bias = 0.5 * gamma(p) / a * (2 * rates.sum()) ** -p
+    return float(bias + 0.5 * _check.real("noise", noise, 0.0) ** 2 / a * np.sum(np.square(rates) * kernel))
+
+
+def _checked(rates, h, noise, start, batch):
+    rates = np.asarray(rates, dtype=float)
+    if rates.ndim not in (1, 2) or not rates.size or not np.isfinite(rates).all() or (rates < 0).any():
+        raise ValueError(f"rates must be finite and >= 0, of shape (T,) or (R, T), got shape {rates.shape}")
+    h = _check.array("h", h)
+    if not h.all():
+        raise ValueError("h must be positive, got 0")
+    found = []
+    for name, value, size in (("noise", noise, h.size), ("start", start, h.size), ("batch", batch, rates.shape[-1])):
+        value = np.asarray(value, dtype=float)
+        if value.ndim > 1 or value.size not in (1, size) or not np.isfinite(value).all():
+            raise ValueError(f"{name} must be a finite scalar or of shape ({size},), got shape {value.shape}")
+        found.append(np.broadcast_to(value, (size,)))
+    if (found[0] < 0).any():
+        raise ValueError(f"noise must not be negative, got {found[0].min():g}")
+    if (found[2] <= 0).any():
+        raise ValueError(f"batch must be positive, got {found[2].min():g}")
+    return rates, h, *found

@@ -1,0 +1,82 @@
+"""The noisy quadratic: recursion against simulation, closed forms and the bound."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lastiterate import bounds, quadratic, schedules
+
+H = np.array([1.0, 0.3, 0.05])
+
+
+def test_recursion_is_the_mean_of_simulations():
+    rates, batch = 0.4 * schedules.wsd(60), np.repeat([1.0, 4.0], 30)
+    expected = quadratic.expected_loss(rates, H, 0.5, 1.0, batch)
+    runs = quadratic.simulate(rates, H, 0.5, 1.0, batch, runs=20_000)
+    error = runs.std(axis=0) / np.sqrt(len(runs))
+    assert np.all(np.abs(runs.mean(axis=0) - expected) < 5 * error + 1e-12)
+
+
+def test_constant_rate_has_its_closed_form():
+    T, eta, h, s = 200, 0.3, 0.7, 0.4
+    q = (1 - eta * h) ** 2
+    closed = 0.5 * h * (4.0 * q**T + eta**2 * s**2 * (1 - q**T) / (1 - q))
+    assert quadratic.expected_loss(np.full(T, eta), [h], s, 2.0)[-1] == pytest.approx(closed, rel=1e-12)
+
+
+def test_many_schedules_at_once_are_each_alone():
+    rates = np.stack([0.2 * schedules.linear(30), 0.5 * schedules.cosine(30)])
+    together = quadratic.expected_loss(rates, H, 0.3, 1.0, 2.0)
+    for alone, row in zip(rates, together, strict=True):
+        np.testing.assert_allclose(quadratic.expected_loss(alone, H, 0.3, 1.0, 2.0), row, rtol=1e-14)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 60), st.floats(0.01, 1.9), st.floats(0, 3), st.sampled_from(["linear", "wsd", "cosine", "constant"]))
+def test_the_bound_holds(T, gamma, noise, name):
+    rates = gamma * getattr(schedules, name)(T)
+    norms = quadratic.grad_norms(rates, H, noise, 1.0)
+    # x_T is reached after T − 1 steps
+    loss = quadratic.expected_loss(rates, H, noise, 1.0)[T - 1]
+    assert (
+        loss
+        <= bounds.tightened_omega(rates, norms, np.sqrt(3.0)) * (1 + 1e-9)
+        <= bounds.omega(rates, norms, np.sqrt(3.0), T) * (1 + 1e-8)
+    )
+
+
+def test_norms_are_those_of_simulated_gradients():
+    rates = 0.3 * schedules.linear(20)
+    norms = quadratic.grad_norms(rates, H, 0.0, 1.0)
+    x = np.ones(3)
+    for eta, norm in zip(rates, norms, strict=True):
+        assert np.linalg.norm(H * x) == pytest.approx(norm, rel=1e-12)
+        x = x - eta * H * x
+
+
+def test_continuum_is_the_limit_of_many_dimensions():
+    h, start = quadratic.power_law(200_000, decay=1.2, source=1.7)
+    rates = 0.02 * schedules.wsd(2000, 0.3)
+    exact = quadratic.expected_loss(rates, h, 0.3 * np.sqrt(h), start)[-1]
+    assert quadratic.continuum_loss(rates, 1.2, 1.7, 0.3) == pytest.approx(exact, rel=0.03)
+
+
+def test_divergence_is_infinite_not_nan():
+    loss = quadratic.expected_loss(np.full(2000, 5.0), [1.0], 0.1, 1.0)
+    assert loss[-1] == np.inf and not np.isnan(loss).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([-1.0], [1.0], 0, 1), "rates must be finite and >= 0"),
+        (([1.0], [0.0], 0, 1), "h must be positive, got 0"),
+        (([1.0], [1.0, 2.0], [1, 2, 3], 1), r"noise must be a finite scalar or of shape \(2,\)"),
+        (([1.0], [1.0], -1, 1), "noise must not be negative, got -1"),
+        (([1.0], [1.0], 0, 1, 0), "batch must be positive, got 0"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        quadratic.expected_loss(*arguments)
