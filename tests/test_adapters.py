@@ -90,6 +90,15 @@ def test_new_schedules_are_schedules(steps, data):
     assert eta.max() == pytest.approx(1) or spec.startswith("cyclic")
 
 
+def test_schedule_in_tokens():
+    eta = schedules.cosine(50)
+    np.testing.assert_allclose(schedules.at_tokens(eta, np.full(50, 7.0)), eta, rtol=1e-12)
+    grown = schedules.at_tokens(schedules.linear(100), np.r_[np.ones(50), np.full(25, 2.0)])
+    np.testing.assert_allclose(grown, np.r_[schedules.linear(100)[:50], schedules.linear(100)[50::2]], rtol=1e-12)
+    with pytest.raises(ValueError, match="batch must be positive, got 0 at step 2"):
+        schedules.at_tokens(eta, [1, 0])
+
+
 # --- other libraries --------------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,22 @@ def test_batched_runs_are_plain_runs(name):
             np.testing.assert_allclose(found["l2"][i, j], l2, rtol=1e-8)
 
 
+def test_reset_and_betas_are_those_of_a_new_torch_optimizer():
+    X, y = convex.load("iris")
+    rates = 0.1 * schedules.linear(40)
+    found = convex.train(X, y, rates[None], seeds=[2], dtype=torch.float64, beta1=0.8, beta2=0.99, reset=[25])
+    X, y = torch.as_tensor(X), torch.as_tensor(y)
+    w = torch.zeros(X.shape[1], 3, dtype=torch.float64, requires_grad=True)
+    for t, (rows, lr) in enumerate(zip(convex.batches(len(X), 40, 2), rates, strict=True)):
+        if t in (0, 25):
+            optimizer = torch.optim.Adam([w], betas=(0.8, 0.99))
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(X[rows] @ w, y[rows]).backward()
+        optimizer.step()
+    np.testing.assert_allclose(found["weights"][0, 0], w.detach(), rtol=1e-9, atol=1e-10)
+
+
 def test_float32_agrees_to_1e6_after_100_steps():
     X, y = convex.load("iris")
     rates = 0.05 * schedules.linear(100)[None]

@@ -107,7 +107,7 @@ def batches(n, T, seed, batch=BATCH):
     return np.concatenate(epochs)[:T]
 
 
-def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progress=None):
+def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progress=None, beta1=BETA1, beta2=BETA2, reset=()):
     """Train one model for each seed and each sequence of rates, all at once.
 
     Args:
@@ -118,6 +118,8 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
         record: number of points along the run at which the loss is recorded.
         dtype: of the arithmetic.
         progress: called after each step, if given.
+        beta1, beta2: of Adam.
+        reset: numbers of steps after which Adam forgets its moments and its count of steps.
 
     Returns:
         dict of arrays: `loss` and `error`, the mean loss and the share misclassified over all of X after the last step, shape
@@ -136,16 +138,18 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
     w, m, v = (torch.zeros(S, d, V, C, dtype=dtype) for _ in range(3))
     l1, l2 = np.empty((T, S, V)), np.empty((T, S, V))
     at = np.unique(np.linspace(1, T, record).round().astype(int)) if record else np.empty(0, int)
-    curve = []
+    curve, since, reset = [], 0, set(reset)
     for t in range(T):
+        if t in reset:
+            m, v, since = torch.zeros_like(m), torch.zeros_like(v), t
         x, target = X[order[:, t]], hot[order[:, t]]  # (S, batch, d), (S, batch, C)
         p = torch.bmm(x, w.view(S, d, V * C)).view(S, -1, V, C).softmax(-1)
         g = torch.bmm(x.mT, (p - target.unsqueeze(2)).view(S, -1, V * C)).view(S, d, V, C).div_(x.shape[1])
         l1[t], l2[t] = g.abs().sum((1, 3)), g.square().sum((1, 3)).sqrt()
-        m.lerp_(g, 1 - BETA1)
-        v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
-        size = v.sqrt().div_(math.sqrt(1 - BETA2 ** (t + 1))).add_(EPS)
-        w.sub_((m / size).mul_((lr[:, t] / (1 - BETA1 ** (t + 1))).view(V, 1)))
+        m.lerp_(g, 1 - beta1)
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        size = v.sqrt().div_(math.sqrt(1 - beta2 ** (t + 1 - since))).add_(EPS)
+        w.sub_((m / size).mul_((lr[:, t] / (1 - beta1 ** (t + 1 - since))).view(V, 1)))
         if t + 1 in at:
             curve.append(_evaluate(X, y, w)[0])
         if progress:

@@ -19,7 +19,7 @@ NAMES = (  # the functions of T and parameters, by which `named` knows them
     "constant", "linear", "polynomial", "cosine", "cosine_restarts", "wsd", "two_stage", "inverse_sqrt", "inverse_linear",
     "step", "exponential", "one_cycle", "cyclic",
 )  # fmt: skip
-__all__ = [*NAMES, "NAMES", "SHAPES", "named", "parse", "read_csv", "to_optax", "to_torch", "warmup", "write_csv"]
+__all__ = [*NAMES, "NAMES", "SHAPES", "at_tokens", "named", "parse", "read_csv", "to_optax", "to_torch", "warmup", "write_csv"]
 
 # Cooldown shapes as functions of r = (n − k)/n, the part of the cooldown that is left after k of n steps.
 SHAPES = {
@@ -389,6 +389,33 @@ def warmup(eta, steps, start=0.0):
     if steps:
         eta[:steps] *= start + (1 - start) * np.arange(1, steps + 1) / steps
     return eta
+
+
+def at_tokens(eta, batch):
+    """A schedule of equal steps, read at the tokens (or examples) that a run with changing batch sizes has seen.
+
+        step t begins after c_t = Σ_{j<t} b_j of C = Σ b_j tokens: its rate is η at position 1 + N·c_t/C, linear in between
+
+    Args:
+        eta: schedule over equal shares of the budget, shape (N,).
+        batch: tokens of each step, shape (T,), > 0.
+
+    Returns:
+        Array of shape (T,); eta itself where all batches are equal and T = N.
+
+    Raises:
+        ValueError: on bad input.
+
+    Source: this project.
+
+    >>> at_tokens(linear(4), batch=[1, 1, 2])
+    array([1.  , 0.75, 0.5 ])
+    """
+    eta, batch = _check.schedule(eta), _check.array("batch", batch)
+    if not batch.all():
+        raise ValueError(f"batch must be positive, got 0 at step {np.flatnonzero(batch == 0)[0] + 1}")
+    seen = np.append(0.0, np.cumsum(batch)[:-1]) / batch.sum()
+    return np.interp(1 + eta.size * seen, np.arange(1, eta.size + 1), eta)
 
 
 def to_torch(optimizer, eta):
