@@ -45,6 +45,33 @@ def shell(*flags, **options):
     return subprocess.run(command(*flags), env=ENVIRONMENT, capture_output=True, text=True, **options)
 
 
+# --- another run's weights -------------------------------------------------------------------------------------------
+
+
+def test_fine_tuning_begins_with_the_weights_alone(tmp_path):
+    config, rates = tiny(schedules.wsd(20), dtype="float32")
+    alone(tmp_path, config, rates, "first", keep=[20])
+    checkpoint = train.checkpoint_path(tmp_path / "first.parquet", 20)
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"0123456789,\n" * 400)
+    config, rates = tiny(schedules.linear(10), corpus=str(text), dtype="float32", seed=3)
+    log = alone(tmp_path, config, rates, "tuned", weights=checkpoint)
+    assert log["step"].tolist() == list(range(1, 11)) and train.read_metadata(tmp_path / "tuned.parquet")["parent"] is None
+
+    network = GPT(config.shape)
+    network.load_state_dict(torch.load(checkpoint)["model"])
+    batch = train.batch_at(data.corpus(str(text)), config, 0)
+    assert log["train_loss"].iloc[0] == pytest.approx(network(batch[:, :-1], batch[:, 1:]).item(), rel=1e-6)
+    fresh = alone(tmp_path, config, rates, "fresh")
+    assert fresh["train_loss"].iloc[0] != log["train_loss"].iloc[0]
+
+    with pytest.raises(ValueError, match="start and weights must not both be given"):
+        alone(tmp_path, config, rates, "both", start=checkpoint, weights=checkpoint)
+    other, rates = tiny(schedules.linear(10), width=64)
+    with pytest.raises(ValueError, match="are of another model: width 32, this run's 64"):
+        alone(tmp_path, other, rates, "other", weights=checkpoint)
+
+
 # --- a step is AdamW's -----------------------------------------------------------------------------------------------
 
 

@@ -202,7 +202,7 @@ def configure(
     return config, config.lr * schedules.warmup(eta, config.warmup)
 
 
-def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_seconds=60.0, progress=True):
+def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_seconds=60.0, progress=True, weights=None):
     """Train, or go on training, and write the log.
 
     Args:
@@ -216,13 +216,15 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
             a run is resumed, are not made any more.
         checkpoint_seconds: time between checkpoints.
         progress: whether to show a progress bar.
+        weights: checkpoint of another run, of a model of the same shape, whose weights to begin with; moments, data and steps
+            begin anew (fine-tuning).
 
     Returns:
         The log as a DataFrame with COLUMNS (on the first process; None on others).
 
     Raises:
         ValueError: where a checkpoint or the finished log is of another config, a step to keep is not in 0..T, `out` does not
-            end in .parquet, or the config asks for a GPU and there is none.
+            end in .parquet, both start and weights are given, or the config asks for a GPU and there is none.
         data.DataError: where the corpus is not the config's, or a checkpoint cannot be written (the last one stays).
         Diverged: on a loss or gradient that is not finite; the log up to that step is written before.
         KeyboardInterrupt: on Ctrl-C and SIGTERM, after a checkpoint has been written.
@@ -233,11 +235,13 @@ def train(config, rates, out, corpus=None, start=None, keep=(), checkpoint_secon
     if out.suffix != ".parquet":
         raise ValueError(f"out must be a file name that ends in .parquet, got {str(out)!r}")
     keep = {_check.integer("keep", k, 0, T) for k in keep}
+    if start is not None and weights is not None:
+        raise ValueError("start and weights must not both be given: one goes on with a run, the other begins a new one")
     with ONE_AT_A_TIME:
-        return _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress)
+        return _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress, weights)
 
 
-def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress):
+def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress, weights):
     T, rank = config.horizon, int(os.environ.get("RANK", 0))
     tokens = data.corpus(config.corpus) if corpus is None else corpus
     if tokens.sha256 != config.corpus_sha256:
@@ -254,7 +258,7 @@ def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress
     if rank == 0:
         for partial in out.parent.glob(f"{out.stem}.*.partial"):  # what a killed run was writing
             partial.unlink()
-    first, step, log, parent = _restore(network, optimizer, config, rates, resumed, start)
+    first, step, log, parent = _restore(network, optimizer, config, rates, resumed, start, weights)
 
     def save(path):
         if rank:
@@ -484,7 +488,7 @@ def checkpoint_path(out, step):
     return Path(out).with_suffix(f".{step}.checkpoint")
 
 
-def _restore(network, optimizer, config, rates, resumed, start):
+def _restore(network, optimizer, config, rates, resumed, start, weights):
     """(first, step, log, parent) of a run that was stopped, of one that branches off another, or of one that begins."""
     parent = start and Path(start).name
     log = np.full((config.horizon, len(COLUMNS)), np.nan)
@@ -501,6 +505,15 @@ def _restore(network, optimizer, config, rates, resumed, start):
         _same_config(json.loads(state["config"]), config, start, state["rates"].numpy()[:step], rates[:step], branch=True)
     else:
         state, first, step = None, 0, 0
+        if weights is not None:
+            given = _load_checkpoint(weights)
+            other = json.loads(given["config"])
+            for name in dataclasses.asdict(config.shape):
+                if other[name] != getattr(config, name):
+                    raise ValueError(
+                        f"weights {weights} are of another model: {name} {other[name]}, this run's {getattr(config, name)}"
+                    )
+            network.load_state_dict(given["model"])
     if config.processes > 1:
         steps = [None] * config.processes
         torch.distributed.all_gather_object(steps, step)
@@ -708,6 +721,7 @@ def _parser(prog):
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--out", help="log file; build/train/<preset>-<schedule>-….parquet by default")
     parser.add_argument("--from", dest="start", metavar="CHECKPOINT", help="branch off another run's checkpoint")
+    parser.add_argument("--weights", metavar="CHECKPOINT", help="begin with its weights, and nothing else of it: fine-tuning")
     parser.add_argument("--keep", type=int, nargs="*", default=[], metavar="STEP", help="keep checkpoints after these steps")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="time between checkpoints; default 60")
     parser.add_argument("--dry-run", action="store_true", help="say parameters, tokens, memory and time, and stop")
@@ -736,7 +750,7 @@ def main(argv=None, prog="python -m lastiterate.train"):
             return 0
         if rank == 0:
             print(describe(config), f"log       {out}", sep="\n", flush=True)
-        log = train(config, rates, out, None, args["start"], args["keep"], args["checkpoint_seconds"])
+        log = train(config, rates, out, None, args["start"], args["keep"], args["checkpoint_seconds"], weights=args["weights"])
         if rank == 0:
             val = log["val_loss"].dropna()
             print(
