@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -155,3 +156,12 @@ def test_refine_command_writes_a_schedule_that_trains_and_a_picture(tmp_path, ca
     for flags, message in ([["--column=x"], "has no column 'x'"], [["--window=2"], "window"], [["--out=s.png"], "ends in .csv"]):
         assert refine.main([str(tmp_path / "log.csv"), *flags]) == 2 and message in capsys.readouterr().err
     assert refine.main([str(tmp_path / "none.csv")]) == 2 and "none.csv" in capsys.readouterr().err
+
+
+def test_norms_of_a_recorded_run_begin_with_its_trunk():
+    path = Path(__file__).parents[1] / "data" / "runs" / "nano.parquet"
+    table = pd.read_csv(path.with_suffix(".csv"), index_col="run")
+    branched = table[table["trunk"].notna() & (table["first_step"] > 100)].iloc[0]
+    found = logs.norms(path, "grad_norm", branched.name)
+    assert found.size == branched["horizon"]
+    np.testing.assert_array_equal(found[:100], logs.norms(path, "grad_norm", branched["trunk"])[:100])

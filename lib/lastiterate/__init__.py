@@ -12,6 +12,7 @@ __all__ = [
     "convex",
     "data",
     "design",
+    "diagnostics",
     "figures",
     "logs",
     "model",

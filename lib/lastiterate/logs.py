@@ -163,7 +163,8 @@ def norms(path, column=None, run=None, trim=0, fill=False):
         path: .csv or .parquet file.
         column: its column; by default the only one with numbers besides the step and the minimum and maximum that Weights &
             Biases adds (``… __MIN``, ``… __MAX``), or `grad_norm_l1` of this project's logs.
-        run: where the file has several runs in a column `run`, which of them.
+        run: where the file has several runs in a column `run`, which of them; a recorded run begins with the steps that it
+            shares with the one it branched off.
         trim: rows to leave out at the start and at the end, such as artefacts of an export.
         fill: whether to put the nearest earlier (at the start: later) norm where one is missing, infinite or not positive.
 
@@ -180,6 +181,9 @@ def norms(path, column=None, run=None, trim=0, fill=False):
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"path must end in .csv or .parquet, got {str(path)!r}")
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if run is not None and path.suffix == ".parquet" and path.with_suffix(".csv").is_file():
+        recorded = find(path.with_suffix(".csv"))
+        table = load(recorded.loc[[run]]) if run in recorded.index else table
     if run is not None or ("run" in table and table["run"].nunique() > 1):
         runs = list(map(str, table["run"].unique())) if "run" in table else []
         if run not in runs:
