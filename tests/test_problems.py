@@ -11,13 +11,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.parametrize("problem", problems.BUNDLED)
 def test_a_run_learns_and_repeats_bit_by_bit(problem):
-    rates = problems.RATES[problem][1] * schedules.linear(60)
+    rates = {"cnn": 0.0316, "vit": 3.16e-3, "mlm": 3.16e-3, "overfit": 0.0316}[problem] * schedules.linear(200)
     curve, norms = problems.train(problem, rates, seed=0)
     again, norms_again = problems.train(problem, rates, seed=0)
     assert curve.equals(again) and np.array_equal(norms, norms_again)
-    assert curve["step"].tolist()[-1] == 60 and len(curve) == problems.EVALUATIONS
+    assert curve["step"].tolist()[-1] == 200 and len(curve) == problems.EVALUATIONS
     assert curve["loss"].iloc[-1] < 0.85 * curve["loss"].iloc[0] and curve["error"].between(0, 1).all()
-    assert norms.shape == (2, 60) and (norms[0] >= norms[1]).all()
+    assert norms.shape == (2, 200) and (norms[0] >= norms[1]).all()
     other, _ = problems.train(problem, rates, seed=1)
     assert not other.equals(curve)
 
@@ -70,6 +70,6 @@ def test_a_diverged_seed_does_not_make_a_rate_the_best():
     import pandas as pd
 
     losses = {(0.1, 0): 1.0, (0.1, 1): 1.0, (0.3, 0): 0.5, (0.3, 1): np.nan}
-    rows = [("cnn", "linear", lr, seed, 600, loss) for (lr, seed), loss in losses.items()]
+    rows = [("cnn", "linear", lr, seed, problems.STEPS["cnn"], loss) for (lr, seed), loss in losses.items()]
     runs = pd.DataFrame(rows, columns=["problem", "schedule", "lr", "seed", "step", "loss"])
     assert problems.best_lr(runs, "cnn", "linear") == 0.1

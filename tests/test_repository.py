@@ -13,7 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from lastiterate import figures, notebooks
+from lastiterate import cli, figures, notebooks
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +68,8 @@ def test_claims_are_unique_and_cover_the_numbers_to_reproduce(repository, listed
     ids = [c["id"] for c in claims]
     assert len(ids) == len(set(ids))
     needed = {"fig03-cosine-A", "fig03-cosine-B", "fig03-wsd-A", "fig03-wsd-B", "fig03-ratio", "fig18-best-bounds"}
+    needed |= {"defazio-linear-exact", "defazio-convex-linear-best", "defazio-convex-refined", "defazio-fig05-degenerate"}
+    needed |= {"defazio-warmup-own", "defazio-refined-lm-own", "guide-transfer-short-run", "guide-fine-tune-stable"}
     needed |= {"fig11-linear", "fig11-1-sqrt", "fig08-rho", "fig09-cooldown", "fig12-gap", "fig10-lower-is-better"}
     assert needed <= set(ids)
     assert all(c["verdict"] == "agrees" or c["note"] for c in claims), "a claim that differs is explained"
@@ -97,6 +99,16 @@ def test_readme_examples(repository):
     assert results.attempted > 5 and results.failed == 0
 
 
+def test_readme_shows_what_the_command_line_prints(repository, capsys):
+    blocks = re.findall(
+        r"^\$ lastiterate (extend|transfer)(.*)\n((?:(?!\$|```).*\n)+)", (repository / "README.md").read_text(), re.M
+    )
+    assert len(blocks) == 2
+    for command, words, shown in blocks:
+        assert cli.main([command, *words.split()]) == 0
+        assert capsys.readouterr().out == shown
+
+
 def test_modules_come_with_the_package_and_only_when_used():
     code = "import sys, lastiterate as li; assert 'numpy' not in sys.modules; print(li.bounds.omega([1.0], horizons=1), dir(li))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -104,7 +116,8 @@ def test_modules_come_with_the_package_and_only_when_used():
 
 
 def test_imports_go_one_way(repository):
-    allowed = {"schedules": {"math", "numpy", "lastiterate", "torch"}, "bounds": {"math", "numpy", "scipy", "lastiterate"}}
+    plain = {"ast", "csv", "inspect", "io", "math", "numpy", "pathlib", "lastiterate"}
+    allowed = {"schedules": plain | {"torch", "jax"}, "bounds": {"math", "numpy", "scipy", "lastiterate"}}
     for name, modules in allowed.items():
         tree = ast.parse((repository / "lib" / "lastiterate" / f"{name}.py").read_text())
         imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}

@@ -12,6 +12,7 @@ import argparse
 import ast
 import concurrent.futures
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -193,6 +194,7 @@ def _execute(path, out, parameters, with_logs, figure_folder, progress_bar=False
     def tell(cell, cell_index, **_):
         print(f"cell {cell_index + 1} of {len(notebook.cells)}", flush=True)
 
+    logging.getLogger("papermill").setLevel("ERROR")  # it guesses at parameters from the cell's text; `run` has checked them
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hook = {"on_cell_start": tell} if report else {}
