@@ -61,6 +61,15 @@ def main():
     print(
         f"best schedule at T = 2000: {recursion * 1e3:.1f} ms by recursion, {conic:.2f} s by Clarabel: {ratio:.0f} times faster"
     )
+    for T in (2000, 50_000):
+        rate = bounds.optimal_lr(schedules.wsd(T // 2))[0]
+        for name, options in (
+            ("behind a prefix of half the run", {"prefix": np.full(T // 2, rate)}),
+            ("with a cap, monotony and a warmup", {"cap": rate, "monotone": True, "warmup": T // 10}),
+        ):
+            time_taken = seconds(lambda T=T, options=options: design.optimal(T, **options), 3)
+            gap = design.optimal(T, **options)[2]["gap"]
+            print(f"best schedule {name}, T = {T:,}: {time_taken:.3f} s, relative gap of the proof {abs(gap):.0e}")
 
 
 if __name__ == "__main__":

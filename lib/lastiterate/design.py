@@ -88,7 +88,7 @@ def optimal(T, G=1.0, D=1.0, prefix=None, cap=None, monotone=False, warmup=None,
         P = _program.dual_recursion(G[k:])
         S = bounds.best_tail(prefix, G[:k], D, P[0])
         rates = np.append(prefix, _program.touching(G[k:], P, S))
-        lower_bound = _program.lower_bound(G, D, prefix, S)
+        lower_bound = _program.lower_bound(G, D, prefix, S) if k else D * float(np.sqrt(P[0]))
     else:
         n = T - k
         for blocks in (_program.blocks(n, warmup), None) if n > _program.FULL else (None,):

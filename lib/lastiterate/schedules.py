@@ -493,13 +493,13 @@ def write_csv(path, eta, lr=None):
     Raises:
         ValueError: on a bad argument.
 
-    Source: this project. The numbers have 17 digits, so that `read_csv` gives the same array.
+    Source: this project. The numbers have all their digits: `read_csv` gives the same array.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "linear.csv"
     >>> write_csv(path, linear(4), lr=0.5)
     >>> print(path.read_text().splitlines()[:2], read_csv(path))
-    ['step,eta,lr', '1,1,0.5'] [1.   0.75 0.5  0.25]
+    ['step,eta,lr', '1,1.0,0.5'] [1.   0.75 0.5  0.25]
     """
     if Path(path).suffix != ".csv":
         raise ValueError(f"path must be a file name that ends in .csv, got {str(path)!r}")
@@ -508,7 +508,7 @@ def write_csv(path, eta, lr=None):
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "eta"] + (["lr"] if lr else []))
     for t, value in enumerate(eta.tolist(), 1):
-        writer.writerow([t, f"{value:.17g}"] + ([f"{lr * value:.17g}"] if lr else []))
+        writer.writerow([t, repr(value)] + ([repr(lr * value)] if lr else []))
     write_atomic(path, text.getvalue().encode())
 
 
