@@ -54,6 +54,7 @@ def test_notebooks_read_well_unexecuted(repository, listed):
         assert "".join(notebook["cells"][0]["source"]).startswith("# "), path
         parameters = [c for c in code if c["metadata"].get("tags") == ["parameters"]]
         assert len(parameters) == 1 and all("#" in line for line in parameters[0]["source"] if line.strip()), path
+        assert all(about for _, about in notebooks.parameters_of(path).values()), path
         assert not any(o["output_type"] == "error" for c in code for o in c["outputs"]), path
         assert notebook["metadata"] == notebooks.KERNEL and all(set(c["metadata"]) <= {"tags"} for c in code), path
         text = path.read_text()
