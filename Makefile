@@ -50,7 +50,7 @@ worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases 
 runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two cores, says how long first, can be interrupted)
 	@$(PY) -m lastiterate.sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
 
-suites: env  ## recompute the convex suite and the image classifiers in data/ (18 minutes; can be interrupted)
+suites: env  ## recompute the convex suite and the small problems in data/ (half an hour; can be interrupted)
 	@mkdir -p build
 	@$(PY) -m lastiterate.convex build/convex.csv && cp build/convex.csv data/convex.csv
 	@$(PY) -m lastiterate.problems build/problems && cp build/problems.parquet build/problems_norms.csv data/
