@@ -44,21 +44,22 @@ def main(argv=None):
 
 def bound(args):
     """Ω and its best learning rate for one or several schedules."""
-    rows, G = [], _grad_norms(args, args.steps)
+    if args.out and len(args.schedules) > 1:
+        raise ValueError(f"out needs a single schedule, got {len(args.schedules)}")
+    rows, written = [], []
     for spec in args.schedules:
         eta = schedules.named(spec, args.steps)
-        lr, best = bounds.optimal_lr(eta, _grad_norms(args, eta.size), args.D)
-        at_lr = [bounds.omega(args.lr * eta, _grad_norms(args, eta.size), args.D, eta.size)] if args.lr else []
+        G = _grad_norms(args, eta.size)
+        lr, best = bounds.optimal_lr(eta, G, args.D)
+        at_lr = [bounds.omega(args.lr * eta, G, args.D, eta.size)] if args.lr else []
         rows.append([spec, eta.size, lr, best, *at_lr])
+        if args.out:
+            rates = (args.lr or lr) * eta
+            columns = {"step": np.arange(1, eta.size + 1), "lr": rates, "omega": bounds.omega(rates, G, args.D)}
+            written = [_write_table(args.out, columns)]
     lowest = min(row[3] for row in rows)
     heading = ["schedule", "steps", "best lr", "Ω there", *(["Ω at --lr"] if args.lr else []), "over the lowest"]
     table = [[spec, f"{T:,}", *map(_number, values), f"{values[1] / lowest:.4f}"] for spec, T, *values in rows]
-    written = []
-    if args.out:
-        if len(args.schedules) > 1:
-            raise ValueError(f"out needs a single schedule, got {len(args.schedules)}")
-        eta = (args.lr or rows[0][2]) * schedules.named(args.schedules[0], args.steps)
-        written = [_write_table(args.out, {"step": np.arange(1, eta.size + 1), "lr": eta, "omega": bounds.omega(eta, G, args.D)})]
     return _columns([heading, *table]), written
 
 
@@ -74,31 +75,25 @@ def extend(args):
     def shown(rate):
         return _number(rate / tuned * args.lr) if args.lr else f"{rate / tuned:.3f} ×"
 
-    plans = {"lower the rate": schedules.two_stage(T2, switch, rho, c)}
-    try:
-        fraction = transfer.extend_cooldown(T1, T2, c)
-        plans["longer cooldown"] = schedules.wsd(T2, fraction)
-    except ValueError:
-        fraction = None
-    plans["change nothing"] = schedules.wsd(T2, c)
+    plans = transfer.extension_plans(T1, T2, c)
     omega = {name: bounds.omega(tuned * eta, horizons=T2) for name, eta in plans.items()}
     best_eta, best, more = design.optimal(T2, prefix=np.full(switch, tuned))
-    rows = []
+    rows = [["plan", "rate next", "falls after step", "cooldown fraction", "Ω over the best"]]
     for name, eta in plans.items():
-        rate = rho if name == "lower the rate" else 1.0
+        rate = rho if name == "lower rate" else 1.0
         falls = int((eta >= rate * (1 - 1e-12)).sum())
         rows.append([name, shown(rate * tuned), f"{falls:,}", f"{(T2 - falls) / T2:.3f}", f"{omega[name] / best:.3f}"])
-    if fraction is None:
-        rows.insert(1, ["longer cooldown", "–", "–", "none is long enough", "–"])
+    if "longer cooldown" not in plans:
+        rows.insert(2, ["longer cooldown", "–", "–", "none is long enough", "–"])
     rows.append(["best for the bound", shown(more["lr"] * best_eta[switch]), f"{switch:,}", "falls all along", "1.000"])
-    heading = ["plan", "rate next", "falls after step", "cooldown fraction", "Ω over the best"]
-    choice = min((name for name in plans if name != "change nothing"), key=omega.get)
+    choice = min((name for name in plans if name != "same rate and cooldown"), key=omega.get)
     lines = [f"A wsd run of {T1:,} steps, cooldown {c:g}, goes on to {T2:,} steps from step {switch:,}, before its cooldown.", ""]
-    lines += [*_columns([heading, *rows]), ""]
-    if choice == "lower the rate":
+    lines += [*_columns(rows), ""]
+    if choice == "lower rate":
         said = f"Multiply the rate by {rho:.3f} after step {switch:,}, and cool down over the last {c:.0%}"
         lines.append(f"{said}: two_stage:switch={switch},rho={rho:.4f},cooldown={c:g}")
     else:
+        fraction = transfer.extend_cooldown(T1, T2, c)
         lines.append(f"Keep the rate, and cool down over the last {fraction:.1%}: wsd:cooldown={fraction:.4f}")
         if T2 * (1 - fraction) < switch:
             lines.append(f"That cooldown starts before step {switch:,}: it needs an earlier checkpoint.")
@@ -221,7 +216,7 @@ def _grad_norms(args, T):
     if not args.grad_norms:
         return args.G
     norms = logs.norms(args.grad_norms, args.column, fill=True)
-    return np.interp(np.linspace(0, 1, T or norms.size), np.linspace(0, 1, norms.size), norms)
+    return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
 
 
 def _write_table(path, columns):

@@ -4,6 +4,7 @@ All of it follows from the best base learning rate of the bound, γ* = √(T1/T2
 tuned for one schedule is carried to another so that it stays at the same multiple of γ*.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -158,6 +159,31 @@ def extend_cooldown(T1, T2, cooldown=0.2):
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     below, above = excess(low), excess(high)
     return max(cooldown, (low - below / (above - below)) / (T2 + 1))
+
+
+def extension_plans(T1, T2, cooldown=0.2):
+    """The plans for going on from a wsd run of T1 steps to T2 steps, as schedules relative to its base learning rate.
+
+    Args:
+        T1, T2, cooldown: as `extend_rate`.
+
+    Returns:
+        Dict of arrays of shape (T2,): "lower rate" (`extend_rate`), "longer cooldown" (`extend_cooldown`; left out where none is
+        long enough) and "same rate and cooldown".
+
+    Raises:
+        ValueError: as `extend_rate`.
+
+    Source: Schaipp et al. 2025, section 5.1. `design.optimal` with a prefix says what these leave.
+
+    >>> {name: eta.size for name, eta in extension_plans(4000, 16000).items()}
+    {'lower rate': 16000, 'same rate and cooldown': 16000}
+    """
+    rho = extend_rate(T1, T2, cooldown)
+    plans = {"lower rate": two_stage(T2, _check.floor((1 - cooldown) * T1), rho, cooldown)}
+    with contextlib.suppress(ValueError):  # T2 is too long
+        plans["longer cooldown"] = wsd(T2, extend_cooldown(T1, T2, cooldown))
+    return plans | {"same rate and cooldown": wsd(T2, cooldown)}
 
 
 def _check_open(cooldown):
