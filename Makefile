@@ -1,10 +1,11 @@
 # `make` alone explains everything below.
 PYTHON ?= python3
 PY := .venv/bin/python
+RUN := $(PY) -m lastiterate
 SIZE ?= nano
 
 .DEFAULT_GOAL := help
-.PHONY: help env figures test test-slow notebook lab data worstcase runs suites bench lint clean
+.PHONY: help env figures test test-slow notebook lab data worstcase runs suites bench lint format package clean
 
 help:  ## this text
 	@echo "lastiterate: learning-rate-schedule theory to understand, check and use"
@@ -25,43 +26,57 @@ env: .venv/.complete  ## make .venv with the pinned versions of requirements.loc
 	@touch $@
 
 figures: env  ## draw every figure whose inputs changed, refresh the notebooks, print figures and claims
-	@$(PY) -m lastiterate.notebooks figures
+	@$(RUN) figures
 
 test: env  ## run the tests
 	@$(PY) -m pytest -n 2
 
-test-slow: env  ## run the slow checks too: exact worst cases up to T = 40, bounds at T = 1,000,000
+test-slow: env  ## run the slow checks too: exact worst cases up to T = 40, bounds at T = 1,000,000, 50 kills
 	@$(PY) -m pytest -n 2 -m "slow or not slow"
 
 notebook: env  ## run one notebook into build/ with other parameters: NB=paper/name ARGS="name=value ..."
-	@$(PY) -m lastiterate.notebooks run $(NB) $(ARGS)
+	@$(RUN) notebook $(NB) $(ARGS)
 
 lab: env  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 data: env  ## download the authors' logs (42 MB) and Tiny Shakespeare (1 MB) ahead, verified
-	@$(PY) -m lastiterate.data
+	@$(RUN) data
 
 worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases (10 minutes; can be interrupted)
 	@mkdir -p build
-	@$(PY) -m lastiterate.worstcase build/worstcase.csv
+	@$(RUN) worstcase build/worstcase.csv
 	@mv build/worstcase.csv data/worstcase.csv
+	@$(RUN) data --register
 
 runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two cores, says how long first, can be interrupted)
-	@$(PY) -m lastiterate.sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
+	@$(RUN) sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
+	@$(RUN) data --register
 
 suites: env  ## recompute the convex suite and the small problems in data/ (half an hour; can be interrupted)
 	@mkdir -p build
-	@$(PY) -m lastiterate.convex build/convex.csv && cp build/convex.csv data/convex.csv
-	@$(PY) -m lastiterate.problems build/problems && cp build/problems.parquet build/problems_norms.csv data/
+	@$(RUN) convex build/convex.csv && cp build/convex.csv data/convex.csv
+	@$(RUN) problems build/problems && cp build/problems.parquet build/problems_norms.csv data/
+	@$(RUN) data --register
 
 bench: env  ## print speeds as ratios to plain baselines
+	@$(PY) benchmarks/start.py
 	@$(PY) benchmarks/bounds.py
 	@$(PY) benchmarks/convex.py
 	@$(PY) benchmarks/train.py
 
-lint: env  ## check and format the code
+lint: env  ## check the code: ruff, the floors of the house (import-linter), types (pyright)
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/pyright
+
+format: env  ## mend what ruff can
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+package: env  ## build the wheel and try its core in an empty environment with NumPy and SciPy alone
+	@rm -rf build/dist && $(PY) -m build --quiet --outdir build/dist
+	@$(PY) -m twine check --strict build/dist/*
+	@PYTHON=$(PY) tests/try_core.sh build/dist/*.whl
 
 clean:  ## remove .venv and build/, and nothing that is committed
 	find figures -name "*.pdf" -delete

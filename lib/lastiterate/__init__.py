@@ -6,26 +6,8 @@ Modules are imported when they are first used, so that ``import lastiterate`` is
 import importlib
 
 __version__ = "0.1.0"
-__all__ = [
-    "bounds",
-    "cli",
-    "convex",
-    "data",
-    "design",
-    "diagnostics",
-    "figures",
-    "logs",
-    "model",
-    "notebooks",
-    "problems",
-    "quadratic",
-    "refine",
-    "schedules",
-    "sweep",
-    "train",
-    "transfer",
-    "worstcase",
-]
+HOME = "https://github.com/lastiterate/lastiterate"
+__all__ = ["bounds", "design", "experiments", "logs", "schedules", "trainer", "transfer", "worstcase"]
 
 
 def __getattr__(name):

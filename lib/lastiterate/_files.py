@@ -1,16 +1,23 @@
 """Files that are either the old one or the new one, never a part of it."""
 
 import contextlib
+import glob
+import os
+import re
+import socket
 import uuid
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def atomic(path):
-    """A path beside `path` to write to; put in its place when the block ends, removed when the block fails."""
+    """A path beside `path` to write to; put in its place when the block ends, removed when the block fails.
+
+    Its name says whose it is, so that `sweep` can remove what a killed process has left.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    partial = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
         partial.replace(path)
@@ -25,3 +32,23 @@ def write_atomic(path, content):
         return
     with atomic(path) as partial:
         partial.write_bytes(content)
+
+
+def sweep(folder, name=None):
+    """Remove the partial files that killed processes of this machine have left in a folder, of one file or of all."""
+    host = re.escape(socket.gethostname())
+    for partial in Path(folder).glob(f"{'*' if name is None else glob.escape(name)}.*.partial"):
+        found = re.search(rf"\.{host}-(\d+)-[0-9a-f]{{8}}\.partial$", partial.name)
+        if found and not alive(int(found[1])):
+            partial.unlink(missing_ok=True)
+
+
+def alive(pid):
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lastiterate import data, problems, schedules
+from lastiterate import cli, schedules
+from lastiterate.experiments import problems
+from lastiterate.experiments.problems import cifar, digits, suite
+from lastiterate.logs.published import DataError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -15,7 +18,7 @@ def test_a_run_learns_and_repeats_bit_by_bit(problem):
     curve, norms = problems.train(problem, rates, seed=0)
     again, norms_again = problems.train(problem, rates, seed=0)
     assert curve.equals(again) and np.array_equal(norms, norms_again)
-    assert curve["step"].tolist()[-1] == 200 and len(curve) == problems.EVALUATIONS
+    assert curve["step"].tolist()[-1] == 200 and len(curve) == suite.EVALUATIONS
     assert curve["loss"].iloc[-1] < 0.85 * curve["loss"].iloc[0] and curve["error"].between(0, 1).all()
     assert norms.shape == (2, 200) and (norms[0] >= norms[1]).all()
     other, _ = problems.train(problem, rates, seed=1)
@@ -28,7 +31,7 @@ def test_cifar_under_a_schedule(classes, monkeypatch):
     labels = rng.integers(0, classes, 400)
     images = rng.integers(0, 40, (400, 3, 32, 32)) + (labels % 10 * 20)[:, None, None, None]  # brightness tells the class
     parts = (images[:300].astype(np.uint8), labels[:300]), (images[300:].astype(np.uint8), labels[300:])
-    monkeypatch.setattr(problems.data, "cifar", lambda n: parts if n == classes else None)
+    monkeypatch.setattr(cifar, "images", lambda n: parts if n == classes else None)
     curve, norms = problems.train(f"cifar{classes}", 0.1 * schedules.linear(30), seed=0)
     again, _ = problems.train(f"cifar{classes}", 0.1 * schedules.linear(30), seed=0)
     assert curve.equals(again) and np.isfinite(norms).all()
@@ -39,15 +42,15 @@ def test_cifar_under_a_schedule(classes, monkeypatch):
 
 def test_cifar_without_a_network_is_named_and_left_out(monkeypatch, tmp_path, capsys):
     def offline(classes):
-        raise data.DataError("cannot download")
+        raise DataError("cannot download")
 
-    monkeypatch.setattr(data, "cifar", offline)
-    assert problems.main([str(tmp_path / "problems"), "--problems", "cifar10", "cifar100"]) == 1
+    monkeypatch.setattr(cifar, "images", offline)
+    assert cli.main(["problems", str(tmp_path / "problems"), "--problems", "cifar10", "cifar100"]) == 1
     assert capsys.readouterr().err.count("left out: cannot download") == 2 and not list(tmp_path.iterdir())
 
 
 def test_held_out_images_are_none_of_the_training_ones():
-    (train, _), (held, _) = problems._images()
+    (train, _), (held, _) = digits._images()
     assert len(train) == 1400 and len(held) == 397
     assert torch.cdist(held.flatten(1), train.flatten(1)).min() > 0
 

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lastiterate import figures
+from lastiterate import _files
+from lastiterate.companion import claims, style
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LASTITERATE_FIGURES", str(tmp_path))
-    figures.style()
+    style.use()
     return tmp_path
 
 
@@ -23,7 +24,7 @@ def draw(name="paper/fig01"):
     left.plot([1, 2], [0, 0])
     right.plot([1, 2], [3, 4], "o", label="points")
     right.set(xlabel="x", ylabel="y", xscale="log", title="t")
-    figures.save(fig, name)
+    style.save(fig, name)
 
 
 def test_save_writes_the_same_bytes_again(folder):
@@ -46,7 +47,7 @@ def test_json_has_the_plotted_numbers(folder):
 
 def test_write_atomic_keeps_the_old_file_if_it_fails(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    figures.write_atomic(path, b"old")
+    _files.write_atomic(path, b"old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -54,16 +55,16 @@ def test_write_atomic_keeps_the_old_file_if_it_fails(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="No space left"):
-            figures.write_atomic(path, b"new")
+            _files.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_write_atomic_leaves_an_equal_file_untouched(tmp_path):
     path = tmp_path / "file"
-    figures.write_atomic(path, b"same")
+    _files.write_atomic(path, b"same")
     os.utime(path, (1, 1))
-    figures.write_atomic(path, b"same")
+    _files.write_atomic(path, b"same")
     assert path.stat().st_mtime == 1
 
 
@@ -80,46 +81,46 @@ def test_write_atomic_leaves_an_equal_file_untouched(tmp_path):
     ],
 )
 def test_claims(paper, measured, tolerance, verdict):
-    record = figures.claim("test", paper=paper, measured=measured, tolerance=tolerance)
+    record = claims.claim("test", paper=paper, measured=measured, tolerance=tolerance)
     assert record["verdict"] == verdict
     json.dumps(record)
 
 
 def test_claims_that_cannot_be_compared():
     with pytest.raises(ValueError, match="measured must be True or False"):
-        figures.claim("test", paper="a statement", measured=3.0)
+        claims.claim("test", paper="a statement", measured=3.0)
     with pytest.raises(ValueError, match="tolerance must be a finite number >= 0, got -1"):
-        figures.claim("test", paper=1.0, measured=1.0, tolerance=-1)
+        claims.claim("test", paper=1.0, measured=1.0, tolerance=-1)
     with pytest.raises(ValueError, match="measured must be finite, got nan"):
-        figures.claim("test", paper=1.0, measured=np.nan)
+        claims.claim("test", paper=1.0, measured=np.nan)
     with pytest.raises(ValueError, match="measured must have the length of paper, 2"):
-        figures.claim("test", paper=[1, 2], measured=[1.0])
+        claims.claim("test", paper=[1, 2], measured=[1.0])
 
 
 def test_claims_are_not_compared_under_other_parameters(monkeypatch):
     monkeypatch.setenv("LASTITERATE_OTHER_PARAMETERS", "1")
-    record = figures.claim("test", paper=[1, 2], measured=np.array([3.0]), tolerance=0.1)
+    record = claims.claim("test", paper=[1, 2], measured=np.array([3.0]), tolerance=0.1)
     assert record["verdict"] == "not compared: other parameters" and record["measured"] == [3.0]
 
 
 def test_thin_keeps_ends_and_short_curves():
     y = np.arange(100_000.0)
-    x, thinned = figures.thin(y, y)
-    assert x.size <= figures.MAX_POINTS and x[0] == 0 and x[-1] == 99_999 and np.array_equal(x, thinned)
+    x, thinned = style.thin(y, y)
+    assert x.size <= style.MAX_POINTS and x[0] == 0 and x[-1] == 99_999 and np.array_equal(x, thinned)
     assert np.array_equal(np.sort(x)[-4:], [99_996, 99_997, 99_998, 99_999]), "the last steps, where a schedule falls"
-    assert figures.thin(y[:50], y[:50])[0].size == 50
+    assert style.thin(y[:50], y[:50])[0].size == 50
 
 
 def test_one_colour_a_schedule():
-    assert figures.color("wsd", 4, 5) == figures.color("wsd") != figures.color("wsd", 0, 5)
+    assert style.color("wsd", 4, 5) == style.color("wsd") != style.color("wsd", 0, 5)
     with pytest.raises(ValueError, match="schedule must be one of cosine, wsd"):
-        figures.color("cosin")
+        style.color("cosin")
 
 
 def test_band_is_the_mean_and_the_range_over_runs(folder):
     log = pd.DataFrame({"run": ["a", "b"] * 3, "step": [1, 1, 2, 2, 3, 3], "val_loss": [4.0, 6.0, np.nan, 1.0, 2.0, 2.0]})
     fig, ax = plt.subplots()
-    mean = figures.band(ax, log, "val_loss", label="two runs", color="red")
+    mean = style.band(ax, log, "val_loss", label="two runs", color="red")
     assert mean.to_dict() == {1: 5.0, 3: 2.0}
     assert ax.get_lines()[0].get_xydata().tolist() == [[1, 5], [3, 2]]
     assert {tuple(p) for p in ax.collections[0].get_paths()[0].vertices.tolist()} == {(1, 4), (1, 6), (3, 2)}

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lastiterate import data, notebooks
+from lastiterate import cli
+from lastiterate.companion import dependencies, notebooks
+from lastiterate.logs import published
 
 MANIFEST = """
 papers: {p: {title: A paper, authors: Someone, where: here}}
@@ -28,7 +30,7 @@ def cell(number, source, *tags, outputs=()):
 
 
 def save_figure(name, value):
-    return f"fig, ax = plt.subplots()\nax.plot([1, 2], [0, {value}], label='a')\nfigures.save(fig, '{name}')"
+    return f"fig, ax = plt.subplots()\nax.plot([1, 2], [0, {value}], label='a')\nstyle.save(fig, '{name}')"
 
 
 PARAMETERS = """
@@ -37,7 +39,7 @@ label = 'x'  # its name
 levels = [2**-1, 2]  # a list
 rate = 0.5  # a number
 """
-SETUP = "import matplotlib.pyplot as plt\nfrom lastiterate import figures\nfigures.style()"
+SETUP = "import matplotlib.pyplot as plt\nfrom lastiterate.companion import claims, style\nstyle.use()"
 KEPT = [{"output_type": "stream", "name": "stdout", "text": ["as committed\n"]}]
 
 
@@ -45,7 +47,7 @@ KEPT = [{"output_type": "stream", "name": "stdout", "text": ["as committed\n"]}]
 def repo(tmp_path, monkeypatch):
     monkeypatch.setenv("LASTITERATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("LASTITERATE_MIRROR", raising=False)
-    monkeypatch.setattr(data, "fetch_all", lambda *_: (_ for _ in ()).throw(data.DataError("no network")))
+    monkeypatch.setattr(published, "fetch_all", lambda *_: (_ for _ in ()).throw(published.DataError("no network")))
     monkeypatch.chdir(tmp_path)
     books = {
         "one": [
@@ -53,7 +55,7 @@ def repo(tmp_path, monkeypatch):
             cell(2, SETUP),
             cell(3, "import sys, time\ntime.sleep(1)\nprint('height', height)\nprint('warned', file=sys.stderr)"),
             cell(4, save_figure("p/fig1", "height")),
-            cell(5, "figures.claim('c', paper=3.0, measured=height, tolerance=0.1);"),
+            cell(5, "claims.claim('c', paper=3.0, measured=height, tolerance=0.1);"),
         ],
         "two": [cell(1, SETUP), cell(2, "raise RuntimeError('needs logs')", "logs", outputs=KEPT)],
     }
@@ -109,7 +111,7 @@ def test_a_failing_notebook_is_reported_and_left_as_it_was(repo, capsys):
 
 def test_other_parameters_go_to_build(repo, capsys):
     before = contents(repo)
-    assert notebooks.main(["run", "p/one", "height=5"]) == 0
+    assert cli.main(["notebook", "p/one", "height=5"]) == 0
     assert contents(repo) == before
     numbers = json.loads((repo / "build/figures/p/fig1.json").read_text())
     assert numbers["panels"][0]["lines"][0]["y"] == [0, 5]
@@ -121,7 +123,7 @@ def test_axes_follow_the_data_under_other_parameters(repository, tmp_path, monke
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "manifest.yml").write_text(MANIFEST)
     (tmp_path / "notebooks").symlink_to(repository / "notebooks")
-    assert notebooks.main(["run", "schaipp2025/schedule_zoo", "T=60", "cooldown=0.5"]) == 0
+    assert cli.main(["notebook", "schaipp2025/schedule_zoo", "T=60", "cooldown=0.5"]) == 0
     drawn = sorted((tmp_path / "build" / "figures" / "schaipp2025").glob("*.json"))
     assert [p.stem for p in drawn] == ["fig18a", "fig18b", "fig19"]
     for path in drawn:
@@ -134,14 +136,14 @@ def test_axes_follow_the_data_under_other_parameters(repository, tmp_path, monke
 
 
 def test_unknown_parameter_lists_the_known_ones(repo, capsys):
-    assert notebooks.main(["run", "p/one", "heigth=5"]) == 2
+    assert cli.main(["notebook", "p/one", "heigth=5"]) == 2
     error = capsys.readouterr().err
     assert "has no parameter 'heigth'" in error and "height=3  of the line" in error and "label='x'  its name" in error
-    assert notebooks.main(["run"]) == 2
+    assert cli.main(["notebook"]) == 2
     assert "NB names the notebook to run" in capsys.readouterr().err
-    assert notebooks.main(["run", "p/one", "height"]) == 2
+    assert cli.main(["notebook", "p/one", "height"]) == 2
     assert "must look like name=value" in capsys.readouterr().err
-    assert notebooks.main(["run", "p/three"]) == 2
+    assert cli.main(["notebook", "p/three"]) == 2
     assert "there is no notebook 'p/three'; there are p/one, p/two" in capsys.readouterr().err
 
 
@@ -160,7 +162,7 @@ def test_values_are_read_as_python(repo, text, value):
     "text", ["height=2.5", "height=abc", "height=", "height=True", "levels=[1", "levels=3", "levels=[]", "rate=x"]
 )
 def test_values_of_another_type_are_refused(repo, capsys, text):
-    assert notebooks.main(["run", "one", text]) == 2
+    assert cli.main(["notebook", "one", text]) == 2
     assert f"{text.partition('=')[0]} must be a" in capsys.readouterr().err
 
 
@@ -192,14 +194,14 @@ def test_killed_and_run_again(repo, after):
 
 def offline():
     """make_figures in a process of its own, without a network."""
-    data.fetch_all = lambda *_: (_ for _ in ()).throw(data.DataError("no network"))
-    notebooks.main(["figures"])
+    published.fetch_all = lambda *_: (_ for _ in ()).throw(published.DataError("no network"))
+    cli.main(["figures"])
 
 
 def test_library_files_that_a_notebook_depends_on():
-    modules, _ = notebooks._uses("from lastiterate import transfer\nimport lastiterate.logs", notebooks.LIBRARY)
+    modules, _ = dependencies._uses("from lastiterate import transfer\nimport lastiterate.logs", dependencies.LIBRARY)
     assert modules == {"__init__", "transfer", "logs"}
-    names = {p.name for p in notebooks._module_files("transfer")}
+    names = {p.name for p in dependencies._module_files("transfer")}
     assert {"transfer.py", "bounds.py", "schedules.py", "_check.py", "_cauchy.py"} <= names
     assert not {"logs.py", "data.py", "figures.py", "notebooks.py"} & names
-    assert "schaipp2025.csv" in {p.name for p in notebooks._module_files("logs")}
+    assert "schaipp2025.csv" in {p.name for p in dependencies._module_files("logs")}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lastiterate import diagnostics
+from lastiterate.experiments import diagnostics
 
 
 def test_sharpness_is_the_largest_eigenvalue():

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastiterate import bounds, quadratic, schedules
+from lastiterate import bounds, schedules
+from lastiterate.experiments import quadratic
 
 H = np.array([1.0, 0.3, 0.05])
 

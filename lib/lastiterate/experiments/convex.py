@@ -1,21 +1,22 @@
 """The convex suite: multi-class logistic regression with Adam under nine schedules, all runs of a data set as one tensor program.
 
-    python -m lastiterate.convex data/convex.csv        # the whole suite; goes on where it was stopped
-
 Weights start at zero; batches of 16, shuffled anew each epoch; 100 epochs. The runs of a seed see the same batches, so their
 products are one matrix product: X (16 x d) times the weights of all runs side by side (d x runs·classes).
 """
 
 import math
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lastiterate import _check, data, design, schedules
+from lastiterate import _check, design, schedules
 from lastiterate._files import write_atomic
+from lastiterate.logs.formats import read_table
+from lastiterate.logs.published import DataError
 
 RATES = np.geomspace(1e-3, 100, 11).round(6).tolist()  # half decades
 EPOCHS, BATCH, SEEDS = 100, 16, 10
@@ -42,7 +43,7 @@ def load(name):
 
     Raises:
         ValueError: for an unknown name.
-        data.DataError: where an OpenML set cannot be downloaded.
+        DataError: where an OpenML set cannot be downloaded.
 
     >>> X, y = load("iris")
     >>> X.shape, y.max()
@@ -56,7 +57,7 @@ def load(name):
         try:
             found = datasets.fetch_openml(source, version=1, as_frame=False, parser="liac-arff")
         except Exception as error:  # of many kinds: addresses, time-outs, hashes
-            raise data.DataError(f"cannot download {source!r} from OpenML: {type(error).__name__}: {error}") from None
+            raise DataError(f"cannot download {source!r} from OpenML: {type(error).__name__}: {error}") from None
     else:
         found = getattr(datasets, f"load_{source}")()
     X, y = np.asarray(found.data, dtype=float), np.unique(found.target, return_inverse=True)[1]
@@ -204,37 +205,35 @@ def compare(name, seeds=range(SEEDS), rates=RATES, epochs=EPOCHS, progress=None)
     return pd.DataFrame(rows, columns=COLUMNS).assign(separable=separable(X, y))
 
 
-def main(argv=None):
-    """Run the suite and write its table, a data set at a time; sets that cannot be downloaded are named and left out."""
-    import argparse
-    import warnings
+def record(out, openml=False):
+    """Run the suite and write its table, a data set at a time; sets that cannot be downloaded are named and left out.
 
+    Args:
+        out: table, .csv; data sets that it has already are not run again.
+        openml: whether to run the sets of OPENML as well (which needs a network).
+
+    Raises:
+        ValueError: where `out` is a file of another kind.
+    """
     from tqdm import tqdm
 
-    parser = argparse.ArgumentParser(prog="python -m lastiterate.convex", description=main.__doc__)
-    parser.add_argument("out", help="table, .csv; data sets that it has already are not run again")
-    parser.add_argument("--openml", action="store_true", help="the sets of OPENML as well (needs a network)")
-    args = parser.parse_args(argv)
-    out, names = Path(args.out), [*BUNDLED, *REDUCED, *(OPENML if args.openml else [])]
-    done = pd.read_csv(out) if out.is_file() else pd.DataFrame(columns=COLUMNS)
+    if not isinstance(out, str | Path) or Path(out).suffix.lower() != ".csv":
+        raise ValueError(f"out must be a file name that ends in .csv, got {out!r}")
+    out, names = Path(out), [*BUNDLED, *REDUCED, *(OPENML if openml else [])]
+    done = read_table(out, COLUMNS)
     missing = [name for name in names if name not in set(done["dataset"])]
     print(f"{len(missing)} of {len(names)} data sets to run; the bundled ones take about 10 minutes on two cores", flush=True)
     failed = 0
     for name in missing:
         try:
             X, _ = load(name)
-        except data.DataError as error:
+        except DataError as error:
             print(f"{name}: left out: {error}", file=sys.stderr)
             failed += 1
             continue
         with tqdm(total=2 * steps(len(X)), desc=name, unit="step", disable=None) as bar, warnings.catch_warnings():
             warnings.simplefilter("ignore", design.DegenerateSchedule)  # separable sets: the table marks them
-            table = compare(name, progress=bar.update)
-        done = pd.concat([done, table], ignore_index=True) if len(done) else table
+            found = compare(name, progress=bar.update)
+        done = pd.concat([done, found], ignore_index=True) if len(done) else found
         write_atomic(out, done.to_csv(index=False, float_format="%.6g").encode())
     print(f"{done['dataset'].nunique()} data sets in {out}" + (f"; {failed} could not be had" if failed else ""))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,31 +1,19 @@
-"""Learning-rate schedules as arrays: functions that make them, and functions that change them.
+"""The formulas: functions that make a schedule of T steps.
 
 A schedule is a float64 array of length T with peak 1, the shape only: the learning rate is ``gamma * eta``. Steps are
 numbered from 1, so ``eta[0]`` is η₁. A schedule that decays "to zero" would reach 0 at step T + 1: η_T is positive.
 """
 
-import ast
-import csv
-import inspect
-import io
-from pathlib import Path
-
 import numpy as np
 
 from lastiterate import _check
-from lastiterate._files import write_atomic
+from lastiterate.schedules import compose
 
-NAMES = (  # the functions of T and parameters, by which `named` knows them
+NAMES = (  # by which `spec.named` knows them
     "constant", "linear", "polynomial", "cosine", "cosine_restarts", "wsd", "two_stage", "inverse_sqrt", "inverse_linear",
     "step", "exponential", "one_cycle", "cyclic",
 )  # fmt: skip
-__all__ = [*NAMES, "NAMES", "SHAPES", "at_tokens", "named", "parse", "read_csv", "to_optax", "to_torch", "warmup", "write_csv"]
-
-# Cooldown shapes as functions of r = (n − k)/n, the part of the cooldown that is left after k of n steps.
-SHAPES = {
-    "linear": lambda r: r,
-    "1-sqrt": lambda r: r / (1 + np.sqrt(1 - r)),  # 1 − √(1 − r), without cancellation where r is small
-}
+__all__ = [*NAMES, "NAMES"]
 
 
 def constant(T):
@@ -45,7 +33,7 @@ def constant(T):
     >>> constant(3)
     array([1., 1., 1.])
     """
-    return np.ones(_check.integer("T", T))
+    return np.ones(_check.steps("T", T))
 
 
 def linear(T):
@@ -79,7 +67,7 @@ def polynomial(T, power=1.0):
     >>> polynomial(4, power=2.0)
     array([1.    , 0.5625, 0.25  , 0.0625])
     """
-    T = _check.integer("T", T)
+    T = _check.steps("T", T)
     return (np.arange(T, 0, -1) / T) ** _check.real("power", power, 0.0)
 
 
@@ -103,7 +91,7 @@ def cosine(T, final=0.0, cycle=1.0):
     >>> cosine(4).round(3)
     array([1.   , 0.854, 0.5  , 0.146])
     """
-    T = _check.integer("T", T)
+    T = _check.steps("T", T)
     final = _check.real("final", final, 0.0, 1.0)
     n = _check.floor(_check.real("cycle", cycle, 0.0, open_low=True) * (T + 1))
     if n < 2:
@@ -137,14 +125,7 @@ def wsd(T, cooldown=0.2, shape="linear", final=0.0):
     >>> wsd(9, cooldown=0.4, shape="1-sqrt").round(3)
     array([1.   , 1.   , 1.   , 1.   , 1.   , 1.   , 0.5  , 0.293, 0.134])
     """
-    T = _check.integer("T", T)
-    n = _cooldown_steps(T, cooldown)
-    shape = SHAPES[_check.choice("shape", shape, SHAPES)]
-    final = _check.real("final", final, 0.0, 1.0)
-    eta = np.ones(T)
-    if n:
-        eta[T - n :] = final + (1 - final) * shape(np.arange(n, 0, -1) / n)
-    return eta
+    return compose.cooldown(constant(T), cooldown, shape, final)
 
 
 def two_stage(T, switch, rho, cooldown=0.2):
@@ -169,8 +150,8 @@ def two_stage(T, switch, rho, cooldown=0.2):
     >>> two_stage(9, switch=3, rho=0.5, cooldown=0.4)
     array([1.   , 1.   , 1.   , 0.5  , 0.5  , 0.5  , 0.375, 0.25 , 0.125])
     """
-    T = _check.integer("T", T)
-    n = _cooldown_steps(T, cooldown)
+    T = _check.steps("T", T)
+    n = compose.cooldown_steps(T, cooldown)
     switch = _check.integer("switch", switch, 0, min(T, T + 1 - n))
     rho = _check.real("rho", rho, 0.0, 1.0, open_low=True)
     eta = rho * wsd(T, cooldown)
@@ -209,7 +190,7 @@ def inverse_linear(T, offset=1.0):
     >>> inverse_linear(4)
     array([1.        , 0.5       , 0.33333333, 0.25      ])
     """
-    T = _check.integer("T", T)
+    T = _check.steps("T", T)
     offset = _check.real("offset", offset, 0.0, open_low=True)
     return offset / (offset + np.arange(T))
 
@@ -233,7 +214,7 @@ def step(T, milestones, factor=0.1):
     >>> step(5, milestones=[2, 4], factor=0.5)
     array([1.  , 1.  , 0.5 , 0.5 , 0.25])
     """
-    T = _check.integer("T", T)
+    T = _check.steps("T", T)
     factor = _check.real("factor", factor, 0.0, 1.0, open_low=True)
     milestones = sorted(_check.integer("milestones", m, 1, T) for m in np.ravel(milestones).tolist())
     if len(set(milestones)) < len(milestones):
@@ -259,7 +240,7 @@ def exponential(T, final=0.01):
     >>> exponential(4, final=0.0625)
     array([1.   , 0.5  , 0.25 , 0.125])
     """
-    T = _check.integer("T", T)
+    T = _check.steps("T", T)
     return _check.real("final", final, 0.0, 1.0, open_low=True) ** (np.arange(T) / T)
 
 
@@ -287,9 +268,11 @@ def one_cycle(T, peak=0.3, start=0.04, final=4e-6, anneal="cosine"):
     >>> one_cycle(10, anneal="linear").round(2)
     array([0.04, 0.52, 1.  , 0.86, 0.71, 0.57, 0.43, 0.29, 0.14, 0.  ])
     """
-    T = _check.integer("T", T, 2)
+    T = _check.steps("T", T, 2)
     peak, start, final = (_check.real(n, v, 0.0, 1.0) for n, v in (("peak", peak), ("start", start), ("final", final)))
     top = peak * T - 1  # where the peak is, counted from 0
+    if abs(top - round(top)) < 1e-9 * T:  # of a share such as 2/49, which floating point leaves just below what is meant
+        top = float(round(top))
     if peak and not 1 <= top < T - 1:
         raise ValueError(f"peak must be 0 or in [2/T, 1) = [{2 / T:g}, 1), got {peak!r}")
     _check.choice("anneal", anneal, ("cosine", "linear"))
@@ -327,7 +310,7 @@ def cyclic(T, up, down=None, low=0.1, mode="triangular", decay=1.0):
     >>> cyclic(7, up=1, down=2, low=0.0, mode="triangular2")
     array([0.  , 1.  , 0.5 , 0.  , 0.5 , 0.25, 0.  ])
     """
-    T, up = _check.integer("T", T), _check.integer("up", up)
+    T, up = _check.steps("T", T), _check.integer("up", up)
     down = up if down is None else _check.integer("down", down)
     low, decay = _check.real("low", low, 0.0, 1.0), _check.real("decay", decay, 0.0, 1.0, open_low=True)
     cycle, at = np.divmod(np.arange(T), up + down)
@@ -356,256 +339,13 @@ def cosine_restarts(T, first, multiple=1, final=0.0):
     >>> cosine_restarts(6, first=2, multiple=2).round(3)
     array([1.   , 0.5  , 1.   , 0.854, 0.5  , 0.146])
     """
-    T, n, m = _check.integer("T", T), _check.integer("first", first), _check.integer("multiple", multiple)
-    final, parts, total = _check.real("final", final, 0.0, 1.0), [], 0
-    while total < T:
-        parts.append(np.cos(0.5 * np.pi * np.arange(min(n, T - total)) / n) ** 2)
-        total, n = total + n, n * m
-    return final + (1 - final) * np.concatenate(parts)
-
-
-def warmup(eta, steps, start=0.0):
-    """The same schedule with its first steps multiplied by a linear ramp, s + (1 − s)·t/steps for t ≤ steps.
-
-    Args:
-        eta: schedule, shape (T,).
-        steps: length of the warmup, an integer in 0..T; step number `steps` is the first at the full rate.
-        start: value s of the ramp before the first step, in [0, 1].
-
-    Returns:
-        New array of shape (T,).
-
-    Raises:
-        ValueError: on a bad argument.
-
-    Source: both papers' language-model runs (300 steps in Schaipp et al. 2025).
-
-    >>> warmup(constant(6), 4)
-    array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
-    """
-    eta = _check.schedule(eta).copy()
-    steps = _check.integer("steps", steps, 0, eta.size)
-    start = _check.real("start", start, 0.0, 1.0)
-    if steps:
-        eta[:steps] *= start + (1 - start) * np.arange(1, steps + 1) / steps
-    return eta
-
-
-def at_tokens(eta, batch):
-    """A schedule of equal steps, read at the tokens (or examples) that a run with changing batch sizes has seen.
-
-        step t begins after c_t = Σ_{j<t} b_j of C = Σ b_j tokens: its rate is η at position 1 + N·c_t/C, linear in between
-
-    Args:
-        eta: schedule over equal shares of the budget, shape (N,).
-        batch: tokens of each step, shape (T,), > 0.
-
-    Returns:
-        Array of shape (T,); eta itself where all batches are equal and T = N.
-
-    Raises:
-        ValueError: on bad input.
-
-    Source: this project.
-
-    >>> at_tokens(linear(4), batch=[1, 1, 2])
-    array([1.  , 0.75, 0.5 ])
-    """
-    eta, batch = _check.schedule(eta), _check.array("batch", batch)
-    if not batch.all():
-        raise ValueError(f"batch must be positive, got 0 at step {np.flatnonzero(batch == 0)[0] + 1}")
-    seen = np.append(0.0, np.cumsum(batch)[:-1]) / batch.sum()
-    return np.interp(1 + eta.size * seen, np.arange(1, eta.size + 1), eta)
-
-
-def to_torch(optimizer, eta):
-    """PyTorch scheduler that multiplies the optimizer's base learning rate by eta, one entry a step.
-
-    Call ``scheduler.step()`` after each ``optimizer.step()``. Behind the last step the last rate is kept.
-
-    Args:
-        optimizer: a torch optimizer whose `lr` is the base learning rate γ.
-        eta: schedule, shape (T,).
-
-    Returns:
-        torch.optim.lr_scheduler.LambdaLR.
-
-    Raises:
-        ValueError: if eta is not a schedule, or optimizer not an optimizer.
-
-    Source: this project's one adapter from arrays to PyTorch.
-
-    >>> import torch
-    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    >>> scheduler = to_torch(optimizer, linear(4))
-    >>> rates = []
-    >>> for _ in range(4):
-    ...     rates.append(optimizer.param_groups[0]["lr"])
-    ...     optimizer.step()
-    ...     scheduler.step()
-    >>> rates
-    [0.5, 0.375, 0.25, 0.125]
-    """
-    eta = _check.schedule(eta).tolist()
-    if not hasattr(optimizer, "param_groups"):
-        raise ValueError(f"optimizer must be a torch optimizer, got {optimizer!r}")
-    from torch.optim.lr_scheduler import LambdaLR  # here, because this module is used without PyTorch elsewhere
-
-    return LambdaLR(optimizer, lambda steps_done: eta[min(steps_done, len(eta) - 1)])
-
-
-def to_optax(eta, lr=1.0):
-    """Optax schedule: a function of the step count (from 0) that gives lr·eta, for any optimizer of optax, also under jit.
-
-    Behind the last step the last rate is kept.
-
-    Args:
-        eta: schedule, shape (T,).
-        lr: base learning rate γ, > 0.
-
-    Returns:
-        Function of an integer or of a JAX array of one.
-
-    Raises:
-        ValueError: on a bad argument.
-
-    Source: this project's one adapter from arrays to JAX (which it needs: pip install "lastiterate[adapters]").
-
-    >>> schedule = to_optax(linear(4), lr=0.5)
-    >>> [float(schedule(count)) for count in range(5)]
-    [0.5, 0.375, 0.25, 0.125, 0.125]
-    """
-    rates = _check.real("lr", lr, 0.0, open_low=True) * _check.schedule(eta)
-    import jax.numpy as jnp  # here, because this module is used without JAX elsewhere
-
-    rates = jnp.asarray(rates)
-    return lambda count: rates[jnp.minimum(count, rates.size - 1)]
-
-
-def write_csv(path, eta, lr=None):
-    """Write a schedule as a CSV file with the columns `step` and `eta`, and `lr` where a base learning rate is given.
-
-    Args:
-        path: file, .csv; it is written whole or not at all.
-        eta: schedule, shape (T,).
-        lr: base learning rate γ, > 0.
-
-    Raises:
-        ValueError: on a bad argument.
-
-    Source: this project. The numbers have all their digits: `read_csv` gives the same array.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "linear.csv"
-    >>> write_csv(path, linear(4), lr=0.5)
-    >>> print(path.read_text().splitlines()[:2], read_csv(path))
-    ['step,eta,lr', '1,1.0,0.5'] [1.   0.75 0.5  0.25]
-    """
-    if Path(path).suffix != ".csv":
-        raise ValueError(f"path must be a file name that ends in .csv, got {str(path)!r}")
-    eta, text = _check.schedule(eta), io.StringIO()
-    lr = None if lr is None else _check.real("lr", lr, 0.0, open_low=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "eta"] + (["lr"] if lr else []))
-    for t, value in enumerate(eta.tolist(), 1):
-        writer.writerow([t, repr(value)] + ([repr(lr * value)] if lr else []))
-    write_atomic(path, text.getvalue().encode())
-
-
-def read_csv(path):
-    """Read a schedule from a CSV file with a column `eta`, or from one with a single column, with or without a heading.
-
-    Args:
-        path: file.
-
-    Returns:
-        Array of shape (T,).
-
-    Raises:
-        ValueError: for a file that cannot be read as such; its columns, or the bad row, are named.
-
-    Source: this project. For the example see `write_csv`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"path must be a CSV file, got {str(path)!r}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows:
-        raise ValueError(f"schedule {path} is empty")
-    heading = [name.strip() for name in rows[0]]
-    if "eta" not in heading and len(heading) != 1:
-        raise ValueError(f"schedule {path} must have a column 'eta', or one column only; it has {', '.join(map(repr, heading))}")
-    column, values = heading.index("eta") if "eta" in heading else 0, []
-    for number, row in enumerate(rows, 1):
-        try:
-            values.append(float(row[column]))
-        except (ValueError, IndexError):
-            if number > 1:
-                raise ValueError(f"schedule {path}: row {number} must have a number, got {row!r}") from None
-    return _check.schedule(values, f"schedule {path}")
-
-
-def named(spec, T=None):
-    """Schedule by its name and parameters, as on a command line, or from a CSV file.
-
-    Args:
-        spec: "linear", "wsd:cooldown=0.2,shape=1-sqrt", "step:milestones=[30,60]" (a name in NAMES), or a CSV file's path.
-        T: number of steps; may be left out for a file, whose length it must have otherwise.
-
-    Returns:
-        Array of shape (T,).
-
-    Raises:
-        ValueError: for an unknown name or parameter (the known ones are listed), or a file of another length.
-
-    Source: this project.
-
-    >>> named("wsd:cooldown=0.4", 9)[-3:]
-    array([0.75, 0.5 , 0.25])
-    """
-    name, parameters = parse(spec)
-    if name not in NAMES:
-        eta = read_csv(name)
-        if T is not None and eta.size != _check.integer("T", T):
-            raise ValueError(f"schedule {spec} must have {T} rows, one a step, got {eta.size}")
-        return eta
-    if T is None:
-        raise ValueError(f"T must be given for schedule {name!r}: the number of steps")
-    try:
-        return globals()[name](T, **parameters)
-    except TypeError as error:
-        raise ValueError(f"schedule {name!r}: {error}") from None
-
-
-def parse(spec):
-    """(name, parameters) of a schedule as `named` takes it; the name is in NAMES, or a CSV file's.
-
-    >>> parse("wsd:cooldown=0.2,shape=1-sqrt")
-    ('wsd', {'cooldown': 0.2, 'shape': '1-sqrt'})
-    """
-    name, _, rest = str(spec).partition(":")
-    if name not in NAMES:
-        if not str(spec).endswith(".csv"):
-            raise ValueError(f"schedule must be one of {', '.join(NAMES)}, or a CSV file, got {str(spec)!r}")
-        return str(spec), {}
-    known = [p for p in inspect.signature(globals()[name]).parameters if p != "T"]
-    try:
-        call = ast.parse(f"f({rest})", mode="eval").body
-        if call.args or any(keyword.arg is None for keyword in call.keywords):
-            raise SyntaxError
-    except SyntaxError:
-        raise ValueError(f"schedule must look like {name}:{known[0] if known else '…'}=value,…, got {str(spec)!r}") from None
-    parameters = {}
-    for keyword in call.keywords:
-        if keyword.arg not in known:
-            raise ValueError(f"schedule {name!r} has no parameter {keyword.arg!r}; it has {', '.join(known) or 'none'}")
-        try:
-            parameters[keyword.arg] = ast.literal_eval(keyword.value)
-        except ValueError:  # a word, such as 1-sqrt
-            parameters[keyword.arg] = ast.get_source_segment(f"f({rest})", keyword.value)
-    return name, parameters
-
-
-def _cooldown_steps(T, cooldown):
-    return min(_check.floor(_check.real("cooldown", cooldown, 0.0, 1.0) * (T + 1)), T)
+    T, n, m = _check.steps("T", T), _check.integer("first", first), _check.integer("multiple", multiple)
+    final = _check.real("final", final, 0.0, 1.0)
+    starts, periods = [0], [n]
+    while m > 1 and starts[-1] + periods[-1] < T:  # few, because they grow; equal ones are a remainder
+        starts.append(starts[-1] + periods[-1])
+        periods.append(periods[-1] * m)
+    at = np.arange(T)
+    which = np.searchsorted(starts, at, side="right") - 1
+    share = (at - np.array(starts)[which]) % n / n if m == 1 else (at - np.array(starts)[which]) / np.array(periods, float)[which]
+    return final + (1 - final) * np.cos(0.5 * np.pi * share) ** 2

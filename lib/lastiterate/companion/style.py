@@ -1,10 +1,9 @@
-"""One style for all figures, saving them with their numbers, claims, and the manifest that lists every figure.
+"""One style for all figures, and saving them with their numbers.
 
-A notebook calls `style()` once, draws, ends a figure with `save(fig, "schaipp2025/fig02")` and records what a paper states
-with `claim(...)`. The manifest, ``figures/manifest.yml``, says of every figure which paper and number it is, which notebook
-draws it and where its data come from; the gallery ``figures/README.md`` is made from it.
+A notebook calls `use()` once, draws, and ends a figure with ``save(fig, "schaipp2025/fig02")``.
 """
 
+import io
 import json
 import math
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lastiterate._files import write_atomic
+from lastiterate.companion import manifest, outputs
 
 COLORS = {  # one colour a schedule, everywhere
     "cosine": "#c1432e",
@@ -40,13 +40,11 @@ LABELS = {
     "inverse_linear": "1/t",
     "step": "step-wise",
 }
-FIGURE = "application/vnd.lastiterate.figure+json"  # what `save` and `claim` leave in a notebook's outputs, besides what
-CLAIM = "application/vnd.lastiterate.claim+json"  # a reader sees: tables of figures and claims are read from there
 DIGITS = 6  # significant digits of numbers in JSON: enough to check, too few for processors to differ in
 MAX_POINTS = 1500  # points of a curve that are drawn; see `thin`
 
 
-def style():
+def use():
     """Set Matplotlib's defaults for this project: sizes, grid, fonts, a vector-friendly PDF, no dates."""
     import matplotlib as mpl
     import seaborn as sns
@@ -192,11 +190,9 @@ def save(fig, name):
     The JSON has, for each panel, its title, labels, scales and limits, and every labelled line with its x and y. Files are
     written atomically, without dates: the same numbers give the same bytes.
     """
-    import io
-
     import matplotlib.pyplot as plt
 
-    folder = Path(os.environ.get("LASTITERATE_FIGURES") or root() / "build" / "figures")
+    folder = Path(os.environ.get("LASTITERATE_FIGURES") or manifest.root() / "build" / "figures")
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None, "Creator": None})):
         buffer = io.BytesIO()
         fig.savefig(buffer, format=suffix, metadata=metadata)
@@ -210,106 +206,7 @@ def save(fig, name):
     )
     plt.close(fig)
     size = {"image/png": {"width": round(100 * fig.get_figwidth())}}  # the same scale for narrow and wide figures
-    _display({"image/png": png, FIGURE: {"figure": name}, "text/plain": f"figure {name}"}, size)
-
-
-def claim(id, *, paper, measured, tolerance=0.0, note="", source="the paper"):
-    """Record what a paper states beside what is measured here, and show the verdict.
-
-    Args:
-        id: short name, unique, such as "fig03-cosine-A".
-        paper: the paper's value, a number or list of numbers; or its statement, a string.
-        measured: ours: a number or list of the same length; for a statement True or False; None if not tested at this scale.
-        tolerance: largest absolute difference that counts as agreement.
-        note: what explains a difference, or what was measured for a statement.
-        source: whose the value or the statement is, such as "common advice" where it is not a paper's.
-
-    Returns:
-        A dict with id, paper, measured, tolerance, note and verdict: "agrees", "differs", "not tested at this scale", or
-        "not compared: other parameters" where `make notebook` runs with parameters that are not the paper's.
-
-    Raises:
-        ValueError: where `paper` and `measured` cannot be compared.
-
-    >>> claim("doc-example", paper=0.5, measured=0.52, tolerance=0.05)["verdict"]
-    'agrees'
-    """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
-        raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}")
-    if measured is None:
-        verdict = "not tested at this scale"
-    elif os.environ.get("LASTITERATE_OTHER_PARAMETERS"):  # set by `make notebook`: the paper's value is for its own
-        verdict = "not compared: other parameters"
-        measured = np.asarray(measured).tolist()
-    elif isinstance(paper, str):
-        if not isinstance(measured, bool | np.bool_):
-            raise ValueError(f"measured must be True or False where paper is a statement, got {measured!r}")
-        measured = bool(measured)
-        verdict = "agrees" if measured else "differs"
-    else:
-        theirs, ours = np.atleast_1d(np.asarray(paper, float)), np.atleast_1d(np.asarray(measured, float))
-        if theirs.shape != ours.shape or not ours.size:
-            raise ValueError(f"measured must have the length of paper, {theirs.size}, got {ours.size}")
-        if not np.all(np.isfinite(ours)):
-            raise ValueError(f"measured must be finite, got {measured!r}")
-        verdict = "agrees" if np.all(np.abs(theirs - ours) <= tolerance * (1 + 1e-9)) else "differs"
-        decimals = max(0, 1 - math.floor(math.log10(tolerance))) if tolerance else 6
-        measured = [round(v, decimals) for v in ours.tolist()]
-        measured = measured if np.ndim(paper) else measured[0]
-        paper = theirs.tolist() if np.ndim(paper) else theirs.item()
-    record = {"id": id, "paper": paper, "measured": measured, "tolerance": tolerance, "note": note, "verdict": verdict}
-    if source != "the paper":
-        record["source"] = source
-    mark = {"agrees": "✓", "differs": "✗"}.get(verdict, "–")
-    stated = f"“{paper}”" if isinstance(paper, str) else f"{show(paper)}, here {show(measured)} (± {tolerance:g})"
-    text = f"{mark} **{verdict}** ({id}): {source}: {stated}." + (f" {note}" if note else "")
-    _display({"text/markdown": text, CLAIM: record, "text/plain": text})
-    return record
-
-
-def show(value):
-    """A claim's value as short text.
-
-    >>> show([0.5, 1]), show(True), show(None)
-    ('0.5, 1', 'holds', '–')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "holds" if value else "does not hold"
-    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else value if isinstance(value, str) else f"{value:g}"
-
-
-def root():
-    """The repository's folder: the nearest one above the working directory with a figure manifest, or the directory itself."""
-    here = Path.cwd()
-    return next((p for p in (here, *here.parents) if (p / "figures" / "manifest.yml").is_file()), here)
-
-
-def manifest(folder=None):
-    """The list of figures, ``figures/manifest.yml``, as a dict with `papers`, `notebooks` and `figures`."""
-    import yaml
-
-    text = ((folder or root()) / "figures" / "manifest.yml").read_text(encoding="utf-8")
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def gallery(listed):
-    """Text of ``figures/README.md`` from the manifest: every figure with its number, one line, its notebook and its data."""
-    lines = ["# Gallery", "", "Made from [manifest.yml](manifest.yml) by `make figures`; do not edit.", ""]
-    for paper, about in listed["papers"].items():
-        lines += [f"## {about['title']}", "", f"{about['authors']}, {about['where']}", ""]
-        lines += ["| figure | shows | notebook | data |", "| --- | --- | --- | --- |"]
-        mine = [f for f in listed["figures"] if f["id"].startswith(f"{paper}/")]
-        for f in mine:
-            book = f["notebook"].partition("/")[2]
-            link = f"../notebooks/{f['notebook']}.ipynb"
-            lines.append(f"| [{f['number']}](#{f['id'].replace('/', '')}) | {f['shows']} | [{book}]({link}) | {f['data']} |")
-        lines.append("")
-        for f in mine:
-            lines += [f'### <a id="{f["id"].replace("/", "")}"></a>{f["number"]}', "", f"{f['shows']}.", ""]
-            lines += [f"[![{f['number']}]({f['id']}.png)](../notebooks/{f['notebook']}.ipynb)", ""]
-    return "\n".join(lines)
+    outputs.display({"image/png": png, outputs.FIGURE: {"figure": name}, "text/plain": f"figure {name}"}, size)
 
 
 def _panel(ax):
@@ -340,19 +237,3 @@ def _rounded(value):
         value = float(f"{value:.{DIGITS}g}")
         return int(value) if value.is_integer() and abs(value) < 1e15 else value
     return value
-
-
-def _display(bundle, metadata=None):
-    """Show in a notebook; do nothing elsewhere."""
-    try:
-        shell = get_ipython()
-    except NameError:
-        return
-    if shell.__class__.__name__ == "ZMQInteractiveShell":
-        from IPython.display import display
-
-        if "image/png" in bundle:
-            import base64
-
-            bundle = bundle | {"image/png": base64.b64encode(bundle["image/png"]).decode()}
-        display(bundle, raw=True, metadata=metadata or {})

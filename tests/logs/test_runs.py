@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lastiterate import data, design, logs, refine, schedules, train
+from lastiterate import cli, design, logs, schedules, trainer
+from lastiterate.logs import published
 
-needs_logs = pytest.mark.skipif(bool(data.missing("schaipp2025")), reason=f"the authors' logs are not here: {data.HOW_TO}")
+needs_logs = pytest.mark.skipif(bool(published.missing("schaipp2025")), reason=f"the authors' logs are not here: {published.HOW_TO}")
 
 
 def log(train, val, **config):
@@ -93,7 +94,7 @@ def test_find_needs_no_download_and_names_are_unique():
 def test_registry_says_what_the_logs_say():
     runs = logs.find()
     for _, row in runs.iloc[::9].iterrows():
-        described = logs.describe(json.loads(data.fetch("schaipp2025", row["file"]).read_text()))
+        described = logs.describe(json.loads(published.fetch("schaipp2025", row["file"]).read_text()))
         for name, value in described.items():
             assert row[name] == value or (value is None and pd.isna(row[name])), (row["file"], name)
 
@@ -147,15 +148,15 @@ def test_refine_command_writes_a_schedule_that_trains_and_a_picture(tmp_path, ca
     norms = np.concatenate([np.linspace(5, 1, 100), np.ones(300)])
     pd.DataFrame({"step": np.arange(400), "norm": norms}).to_csv(tmp_path / "log.csv", index=False)
     out = tmp_path / "schedule.csv"
-    assert refine.main([str(tmp_path / "log.csv"), "--horizon=1000", "--power=2", f"--out={out}"]) == 0
+    assert cli.main(["refine", str(tmp_path / "log.csv"), "--horizon=1000", "--power=2", f"--out={out}"]) == 0
     said = capsys.readouterr().out
     assert "1,000 steps, peak at step" in said and "times that of linear decay" in said and out.with_suffix(".png").is_file()
-    eta, about = train.make_schedule(str(out), 1000)
+    eta, about = trainer.make_schedule(str(out), 1000)
     np.testing.assert_allclose(eta, design.refine(norms, 2, horizon=1000), atol=1e-9)
     assert about == {"scheduler": "schedule"}
     for flags, message in ([["--column=x"], "has no column 'x'"], [["--window=2"], "window"], [["--out=s.png"], "ends in .csv"]):
-        assert refine.main([str(tmp_path / "log.csv"), *flags]) == 2 and message in capsys.readouterr().err
-    assert refine.main([str(tmp_path / "none.csv")]) == 2 and "none.csv" in capsys.readouterr().err
+        assert cli.main(["refine", str(tmp_path / "log.csv"), *flags]) == 2 and message in capsys.readouterr().err
+    assert cli.main(["refine", str(tmp_path / "none.csv")]) == 2 and "none.csv" in capsys.readouterr().err
 
 
 def test_norms_of_a_recorded_run_begin_with_its_trunk():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lastiterate import convex, data, schedules
+from lastiterate import cli, schedules
+from lastiterate.experiments import convex
+from lastiterate.logs.published import DataError
 
 
 def plain_run(X, y, rates, seed, dtype):
@@ -115,12 +117,12 @@ def test_sets_that_cannot_be_had_are_named_and_left_out(tmp_path, monkeypatch, c
     monkeypatch.setattr(convex, "EPOCHS", 1)
     monkeypatch.setattr(convex.compare, "__defaults__", (range(2), [0.1, 0.3], 2, None))
     out = tmp_path / "convex.csv"
-    assert convex.main([str(out), "--openml"]) == 0
+    assert cli.main(["convex", str(out), "--openml"]) == 0
     said = capsys.readouterr()
     assert "1 data sets in" in said.out and said.err.count("left out: cannot download") == len(convex.OPENML)
     before = out.read_bytes()
-    assert convex.main([str(out)]) == 0 and out.read_bytes() == before
-    with pytest.raises(data.DataError, match="cannot download 'letter' from OpenML: OSError: no network"):
+    assert cli.main(["convex", str(out)]) == 0 and out.read_bytes() == before
+    with pytest.raises(DataError, match="cannot download 'letter' from OpenML: OSError: no network"):
         convex.load("letter")
     with pytest.raises(ValueError, match="name must be one of 'iris'"):
         convex.load("mnist")

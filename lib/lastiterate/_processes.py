@@ -1,0 +1,41 @@
+"""Processes that end with the one that started them, and take along what they have started."""
+
+import os
+import signal
+import threading
+import time
+
+PARENT = "LASTITERATE_PARENT"  # environment variable: number of the process that the command shall end with
+GRACE = 10.0  # seconds between being asked to end and being ended
+
+
+def end_with(parent, grace=GRACE):
+    """Ask this process to end (SIGTERM) once its parent has, however that ended; if it does not, end it and its children.
+
+    Args:
+        parent: number of the parent process; this process ends at once where it has another one already.
+        grace: seconds to save its state in.
+    """
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+        kill_children()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()
+
+
+def kill_children():
+    """Kill all processes that this one has started, and those that they have."""
+    try:
+        import psutil
+    except ImportError:  # comes with the extra "notebooks", whose kernels this is for
+        return
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.kill()
+        except psutil.Error:  # has ended
+            pass

@@ -1,0 +1,109 @@
+"""The command line `lastiterate`: which rate, which cooldown, how to go on, what the norms say; a file a command.
+
+A command's file has HELP, a line; EXAMPLE, a call; `add_arguments`, and `run`, which returns the exit status. What they raise ends
+here: bad input, a missing extra or a file that cannot be had in one line and status 2, Ctrl-C in one line and status 130, anything else
+is a bug, and said to be one. With LASTITERATE_DEBUG=1 the traceback is shown.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+
+import lastiterate
+
+GROUPS = {
+    "theory": ("bound", "extend", "transfer", "optimal", "refine"),
+    "training": ("train", "sweep", "tokenize"),
+    "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+ABOUT = """Learning-rate-schedule theory to understand, check and use. Schedules are written as `schedules.named` takes them, a name with
+parameters such as wsd:cooldown=0.2,warmup=300, or a CSV file. G and D are 1 unless given, so that bounds are in units of D*G and
+rates in units of D/G; where a rate that was tuned in practice is given (--lr), what is printed is in its units."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Of one command: an error is one line."""
+
+    def error(self, message):
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def main(argv=None):
+    """Entry point; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"lastiterate {lastiterate.__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"error: the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}", file=sys.stderr)
+        return 2
+    debug = os.environ.get("LASTITERATE_DEBUG", "") not in ("", "0")
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
+    except ValueError:  # not in the main thread
+        pass
+    try:
+        command = command_module(argv[0])
+        args = parser(argv[0], command).parse_args(argv[1:])
+        status = command.run(args)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt as interrupt:
+        said = str(interrupt) or "nothing is half written, the same command goes on from there"
+        print(f"\ninterrupted: {said}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError, ImportError) as error:
+        if debug or (isinstance(error, ImportError) and not _is_missing_extra(error)):
+            raise
+        print(f"error: {_line(error)}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        said = f"{type(error).__name__}: {_line(error)}"
+        print(f"bug: {said} (please report it, with what LASTITERATE_DEBUG=1 prints: {lastiterate.HOME}/issues)", file=sys.stderr)
+        return 70
+
+
+def command_module(name):
+    """The module of a command."""
+    return importlib.import_module(f"lastiterate.cli.{name}")
+
+
+def parser(name, command):
+    """Parser of a command's options."""
+    made = Parser(
+        prog=f"lastiterate {name}",
+        description=command.__doc__,
+        epilog=f"example: {command.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(made)
+    return made
+
+
+def _help():
+    lines = ["usage: lastiterate COMMAND …, lastiterate COMMAND --help, lastiterate --version", "", ABOUT]
+    for group, names in GROUPS.items():
+        lines += ["", f"{group}:", *(f"  {name:<10} {command_module(name).HELP}" for name in names)]
+    return "\n".join(lines)
+
+
+def _line(error):
+    return "; ".join(part.strip() for part in str(error).splitlines() if part.strip()) or type(error).__name__
+
+
+def _is_missing_extra(error):
+    from lastiterate import _extras
+
+    return isinstance(error, _extras.MissingExtra)

@@ -1,0 +1,70 @@
+"""What commands share: columns of text, options for G and D, files that are written."""
+
+from pathlib import Path
+
+
+def add_norms(parser):
+    """Options for the gradient norms and the distance."""
+    parser.add_argument("--G", type=float, help="bound on the gradient norms; default 1")
+    parser.add_argument("--D", type=float, default=1.0, help="distance to a minimiser; default 1")
+    parser.add_argument("--grad-norms", metavar="LOG", help="norms from a CSV or Parquet log instead, interpolated to the steps")
+    parser.add_argument("--column", help="its column")
+
+
+def grad_norms(args, T):
+    """G of the options: a number, or a norm for each of T steps."""
+    if not args.grad_norms:
+        if args.column is not None:
+            raise ValueError(f"column must come with --grad-norms, the log that it is of, got {args.column!r} alone")
+        return 1.0 if args.G is None else args.G
+    if args.G is not None:
+        raise ValueError("G and grad-norms must not both be given")
+    import numpy as np
+
+    from lastiterate import logs
+
+    norms = logs.norms(args.grad_norms, args.column, fill=True)
+    return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
+
+
+def number(value, digits=5):
+    """A number as text."""
+    return f"{value:.{digits}g}"
+
+
+def columns(rows):
+    """Rows of text, padded to columns, as lines."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def output(path, suffix, ours, name="out"):
+    """The path of a file to write; a file that is there already is replaced only where it is one that this command wrote.
+
+    Args:
+        path: file name.
+        suffix: that it must have.
+        ours: bytes that a file of this command begins with, or has among its first thousand.
+        name: of the option, for the message.
+
+    Raises:
+        ValueError: for another suffix, a folder, or a file that would be lost.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{name} must be a file name that ends in {suffix}, got {str(path)!r}")
+    if path.is_dir():
+        raise ValueError(f"{name} must be a file name, got the folder {str(path)!r}")
+    if path.exists():
+        with path.open("rb") as file:
+            if ours not in file.read(1000):
+                raise ValueError(f"{name} must not be {str(path)!r}, a file that this command did not write: name another")
+    return path
+
+
+def write_csv(path, heading, rows):
+    """Write a table of numbers."""
+    from lastiterate._files import write_atomic
+
+    lines = [",".join(heading), *(",".join(f"{value:.10g}" for value in row) for row in rows)]
+    write_atomic(path, ("\n".join(lines) + "\n").encode())

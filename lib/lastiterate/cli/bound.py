@@ -1,0 +1,41 @@
+"""Ω, the bound on the loss after the last step, and its best learning rate, for one or several schedules."""
+
+from lastiterate.cli import _shared
+
+HELP = "Ω and the best rate of schedules"
+EXAMPLE = "lastiterate bound wsd:cooldown=0.2 linear cosine --steps 10000"
+
+
+def add_arguments(parser):
+    parser.add_argument("schedules", nargs="+", metavar="SCHEDULE", help="such as wsd:cooldown=0.2,shape=1-sqrt, or a CSV file")
+    parser.add_argument("--steps", type=int, help="T; not needed for CSV files")
+    parser.add_argument("--lr", type=float, help="a base learning rate, to see Ω at it, too")
+    parser.add_argument("--out", help="CSV file for Ω at every step, at --lr or else at the best rate")
+    _shared.add_norms(parser)
+
+
+def run(args):
+    from lastiterate import _check, bounds, schedules
+
+    if args.out and len(args.schedules) > 1:
+        raise ValueError(f"out needs a single schedule, got {len(args.schedules)}")
+    out = args.out and _shared.output(args.out, ".csv", b"step,lr,omega")
+    at = args.lr is not None
+    if at:
+        _check.real("lr", args.lr, 0.0, open_low=True)
+    rows = []
+    for spec in args.schedules:
+        eta = schedules.named(spec, args.steps)
+        G = _shared.grad_norms(args, eta.size)
+        lr, best = bounds.optimal_lr(eta, G, args.D)
+        at_lr = [bounds.omega(args.lr * eta, G, args.D, eta.size)] if at else []
+        rows.append([spec, eta.size, lr, best, *at_lr])
+    lowest = min(row[3] for row in rows)
+    heading = ["schedule", "steps", "best lr", "Ω there", *(["Ω at --lr"] if at else []), "over the lowest"]
+    table = [[spec, f"{T:,}", *map(_shared.number, values), f"{values[1] / lowest:.4f}"] for spec, T, *values in rows]
+    print("\n".join(_shared.columns([heading, *table])))
+    if out:
+        rates = (args.lr if at else lr) * eta
+        _shared.write_csv(out, ("step", "lr", "omega"), zip(range(1, eta.size + 1), rates, bounds.omega(rates, G, args.D), strict=True))
+        print(f"written: {out}")
+    return 0

@@ -1,0 +1,33 @@
+"""The tuned rate of one schedule, carried to another schedule or horizon."""
+
+from lastiterate.cli import _shared
+
+HELP = "a tuned rate for another schedule or horizon"
+EXAMPLE = "lastiterate transfer wsd:cooldown=0.2 linear --steps 10000 --to-steps 40000 --lr 1e-3"
+
+
+def add_arguments(parser):
+    parser.add_argument("tuned", metavar="FROM", help="schedule whose rate is known")
+    parser.add_argument("wanted", metavar="TO", help="schedule whose rate is wanted")
+    parser.add_argument("--steps", type=int, help="steps of the first")
+    parser.add_argument("--to-steps", type=int, help="steps of the second; default the same")
+    parser.add_argument("--lr", type=float, help="the tuned base learning rate")
+
+
+def run(args):
+    from lastiterate import _check, bounds, schedules, transfer
+
+    rated = args.lr is not None
+    if rated:
+        _check.real("lr", args.lr, 0.0, open_low=True)
+    if args.to_steps is not None:
+        _check.steps("to-steps", args.to_steps)
+    eta = schedules.named(args.tuned, args.steps)
+    other = schedules.named(args.wanted, args.steps if args.to_steps is None else args.to_steps)
+    ratio = transfer.lr_ratio(eta, other)
+    rows = [["schedule", "steps", "best lr for the bound", *(["your rate"] if rated else [])]]
+    for spec, values, rate in ((args.tuned, eta, args.lr), (args.wanted, other, rated and args.lr * ratio)):
+        best = _shared.number(bounds.optimal_lr(values)[0])
+        rows.append([spec, f"{values.size:,}", best, *([_shared.number(rate)] if rated else [])])
+    print("\n".join([*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}."]))
+    return 0

@@ -1,0 +1,15 @@
+"""Compute the table of exact worst cases, data/worstcase.csv; goes on where it was stopped (`make worstcase`)."""
+
+HELP = "compute the table of exact worst cases"
+EXAMPLE = "lastiterate worstcase build/worstcase.csv"
+
+
+def add_arguments(parser):
+    parser.add_argument("out", help="table, .csv; what it has already is not computed again")
+
+
+def run(args):
+    from lastiterate import worstcase
+
+    worstcase.record(args.out)
+    return 0

@@ -1,0 +1,1 @@
+"""What makes the figures, verdicts, notebooks and tables of this repository."""

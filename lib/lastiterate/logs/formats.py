@@ -1,0 +1,98 @@
+"""Log files as tables: from a suffix to the one schema.
+
+A log has a row a step, with the columns COLUMNS: `run`, `step` (counted from 1; a validation before the first step has 0), `lr`
+(the learning rate itself, γ·η_t), `train_loss`, `val_loss`, `grad_norm` (l2, before clipping). What was not logged at a step is NaN.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
+EXTRA = ["tokens", "grad_norm_l1", "update_norm"]  # columns of this project's trainer, kept where a log has them
+
+
+def read(path, run=None, **columns):
+    """One log file as a table: the authors' JSON, or a CSV or Parquet file of one's own.
+
+    Args:
+        path: file; .json (the authors' format), .csv or .parquet.
+        run: name for the `run` column; the file's stem by default.
+        **columns: our column = the file's, for names that differ, such as ``step="Step", grad_norm="run - gradient_norm"``.
+
+    Returns:
+        DataFrame with COLUMNS, and those of EXTRA that the file has, sorted by step.
+
+    Raises:
+        ValueError: for another suffix, a file without the `step` column or a named one (its columns are listed), or a value
+            that is not a number (an empty one is: it means "not logged").
+
+    Source: this project.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        try:
+            table = history(json.loads(path.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path.name} is not a log in the authors' format: {type(error).__name__} {error}") from None
+    elif path.suffix in (".csv", ".parquet"):
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        known = COLUMNS + EXTRA
+        unknown = [name for name in columns if name not in known]
+        if unknown:
+            raise ValueError(f"columns must be among {', '.join(known)}, got {unknown[0]!r}")
+        for ours in ("step", *columns):
+            if (theirs := columns.get(ours, ours)) not in table:
+                raise ValueError(f"{path.name} has no column {theirs!r}; it has {', '.join(map(repr, table))}")
+        names = {ours: columns.get(ours, ours) for ours in known[1:]}
+        table = pd.DataFrame({ours: table[theirs] for ours, theirs in names.items() if theirs in table})
+        for name in table:
+            values = pd.to_numeric(table[name], errors="coerce")
+            bad = values.isna() & (table[name].notna() | (name == "step"))
+            if bad.any():
+                value, row = table[name][bad.idxmax()], bad.idxmax() + 1
+                raise ValueError(f"{path.name}: column {names[name]!r} must have numbers, got {str(value)!r} in row {row}")
+            table[name] = values
+        table = _tidy(table)
+    else:
+        raise ValueError(f"path must end in .json, .csv or .parquet, got {str(path)!r}")
+    return table.assign(run=run or path.stem)[COLUMNS + [name for name in EXTRA if name in table]]
+
+
+def history(log):
+    names = {"iter": "step", "train_lr": "lr"}
+    tables = []
+    for columns in log["history"]["train"], log["history"]["val"]:
+        columns = {names.get(name, name): values for name, values in columns.items()}
+        tables.append(_tidy(pd.DataFrame({name: columns[name] for name in COLUMNS[1:] if name in columns})))
+    train, val = (table.dropna(axis=1, how="all") for table in tables)
+    return _tidy(train.merge(val, on="step", how="outer"))
+
+
+def _tidy(table):
+    """All value columns, one row a step, in order; steps that were logged twice (after a restart) are averaged."""
+    extra = [name for name in EXTRA if name in table]
+    return table.groupby("step", as_index=False).mean(numeric_only=True).reindex(columns=COLUMNS[1:] + extra)
+
+
+def read_table(path, columns):
+    """A table that a command of this library has written, .csv or .parquet; an empty one where there is no such file.
+
+    Args:
+        path: file.
+        columns: that it must have, all of them and in this order.
+
+    Raises:
+        ValueError: for a file with other columns, or of another kind: what would be lost if it were written again.
+    """
+    path = Path(path)
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        found = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except Exception as error:  # of many kinds
+        raise ValueError(f"{path} is not such a table ({type(error).__name__}): name another file") from None
+    if list(found) != list(columns):
+        raise ValueError(f"{path} is another table: its columns are {', '.join(map(str, list(found)[:8]))}: name another file")
+    return found

@@ -1,0 +1,65 @@
+"""Gradient norms over the steps of a run."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lastiterate import _check
+from lastiterate.logs.runs import find, load
+
+
+def norms(path, column=None, run=None, trim=0, fill=False):
+    """Gradient norms of one run, from a file: CSV (also as Weights & Biases exports it) or Parquet.
+
+    Args:
+        path: .csv or .parquet file.
+        column: its column; by default the only one with numbers besides the step and the minimum and maximum that Weights &
+            Biases adds (``… __MIN``, ``… __MAX``), or `grad_norm_l1` of this project's logs.
+        run: where the file has several runs in a column `run`, which of them; a recorded run begins with the steps that it
+            shares with the one it branched off.
+        trim: rows to leave out at the start and at the end, such as artefacts of an export.
+        fill: whether to put the nearest earlier (at the start: later) norm where one is missing, infinite or not positive.
+
+    Returns:
+        Array of shape (n,), in the order of the file.
+
+    Raises:
+        ValueError: for a file of another kind, an unknown or ambiguous column (the columns are listed) or run, text where a
+            number should be, or fewer than two rows that are left.
+
+    Source: this project, for Defazio et al. 2023.
+    """
+    path, trim = Path(path), _check.integer("trim", trim, 0)
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"path must end in .csv or .parquet, got {str(path)!r}")
+    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if run is not None and path.suffix == ".parquet" and path.with_suffix(".csv").is_file():
+        recorded = find(path.with_suffix(".csv"))
+        table = load(recorded.loc[[run]]) if run in recorded.index else table
+    if run is not None or ("run" in table and table["run"].nunique() > 1):
+        runs = list(map(str, table["run"].unique())) if "run" in table else []
+        if run not in runs:
+            raise ValueError(
+                f"run must be one of {path.name}'s {len(runs)}, such as {', '.join(map(repr, runs[:2]))}, got {run!r}"
+            )
+        table = table[table["run"] == run]
+    listed = ", ".join(map(repr, table))
+    if column is None:
+        aside = ("step", "_step", "iter", "iteration", "index", "run")
+        numbers = [c for c in table.select_dtypes("number") if c.lower() not in aside and not c.endswith(("__MIN", "__MAX"))]
+        candidates = ["grad_norm_l1"] if "grad_norm_l1" in table else numbers
+        if len(candidates) != 1:
+            raise ValueError(f"column must be named, for {path.name} has {listed}")
+        column = candidates[0]
+    if column not in table:
+        raise ValueError(f"{path.name} has no column {column!r}; it has {listed}")
+    values = pd.to_numeric(table[column], errors="coerce")
+    text = values.isna() & table[column].notna()
+    if text.any():
+        raise ValueError(f"{path.name}: column {column!r} must have numbers, got {str(table[column][text.idxmax()])!r}")
+    values = values.iloc[trim : len(values) - trim]
+    if len(values) < 2:
+        raise ValueError(f"{path.name} must have two norms or more, got {len(values)} with trim = {trim}")
+    if fill:
+        values = values.where((values > 0) & (values < float("inf"))).ffill().bfill()
+    return values.to_numpy(dtype=float)

@@ -1,0 +1,53 @@
+"""Learning-rate schedules as arrays: functions that make them, functions that change them, to text and other libraries.
+
+`families` has the formulas, `compose` warmup, cooldown and tokens, `spec` names and files, `adapters` PyTorch and optax. All
+their functions are found here: ``schedules.wsd``, ``schedules.warmup``, ``schedules.named``, ``schedules.to_torch``.
+"""
+
+from lastiterate.schedules.adapters import to_optax, to_torch
+from lastiterate.schedules.compose import SHAPES, at_tokens, cooldown, warmup
+from lastiterate.schedules.families import (
+    NAMES,
+    constant,
+    cosine,
+    cosine_restarts,
+    cyclic,
+    exponential,
+    inverse_linear,
+    inverse_sqrt,
+    linear,
+    one_cycle,
+    polynomial,
+    step,
+    two_stage,
+    wsd,
+)
+from lastiterate.schedules.spec import make, named, parse, read_csv, write_csv
+
+__all__ = [
+    "NAMES",
+    "SHAPES",
+    "at_tokens",
+    "constant",
+    "cooldown",
+    "cosine",
+    "cosine_restarts",
+    "cyclic",
+    "exponential",
+    "inverse_linear",
+    "inverse_sqrt",
+    "linear",
+    "make",
+    "named",
+    "one_cycle",
+    "parse",
+    "polynomial",
+    "read_csv",
+    "step",
+    "to_optax",
+    "to_torch",
+    "two_stage",
+    "warmup",
+    "write_csv",
+    "wsd",
+]

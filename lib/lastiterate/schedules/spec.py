@@ -1,0 +1,204 @@
+"""Schedules as text, such as "wsd:cooldown=0.2,warmup=300", and as CSV files, to and fro."""
+
+import csv
+import inspect
+import io
+import re
+from pathlib import Path
+
+from lastiterate import _check
+from lastiterate._files import write_atomic
+from lastiterate.schedules import compose, families
+
+__all__ = ["make", "named", "parse", "read_csv", "write_csv"]
+
+
+def named(spec, T=None):
+    """Schedule by its name and parameters, as on a command line, or from a CSV file.
+
+    Args:
+        spec: "linear", "wsd:cooldown=0.2,shape=1-sqrt", "step:milestones=[30,60]" (a name in
+            `families.NAMES`), or a CSV file's path. Every name takes warmup=, and cooldown= where it has none of its own: `make`.
+        T: number of steps; may be left out for a file, whose length it must have otherwise.
+
+    Returns:
+        Array of shape (T,).
+
+    Raises:
+        ValueError: for an unknown name or parameter (the known ones are listed), or a file of another length.
+
+    Source: this project.
+
+    >>> named("wsd:cooldown=0.4", 9)[-3:]
+    array([0.75, 0.5 , 0.25])
+    """
+    name, parameters = parse(spec)
+    if name in families.NAMES:
+        if T is None:
+            raise ValueError(f"T must be given for schedule {name!r}: the number of steps")
+        return make(name, T, parameters)
+    eta = read_csv(name)
+    if T is not None and eta.size != _check.steps("T", T):
+        raise ValueError(f"schedule {spec} must have {T} rows, one a step, got {eta.size}")
+    return eta
+
+
+def make(name, T, parameters):
+    """Schedule of a family in `families.NAMES`, with its parameters as a dict; `named` of what `parse` gives.
+
+    Args:
+        name: in `families.NAMES`.
+        T: number of steps, an integer >= 1.
+        parameters: of the family; and `warmup`, in steps or as a fraction of T below 1, and `cooldown`, `shape` and `final` of a
+            cooldown where the family has no parameter of that name.
+
+    Returns:
+        Array of shape (T,).
+
+    Raises:
+        ValueError: for an unknown parameter (the known ones are listed), a missing or a bad one.
+
+    >>> make("inverse_sqrt", 4, {"warmup": 2, "cooldown": 0.4}).round(3)
+    array([0.5  , 0.707, 0.577, 0.25 ])
+    """
+    T, family = _check.steps("T", T), getattr(families, name)
+    own, known = inspect.signature(family).parameters, _known(name)
+    for parameter in parameters:
+        if parameter not in known:
+            raise ValueError(f"schedule {name!r} has no parameter {parameter!r}; it has {', '.join(known)}")
+    for parameter, about in own.items():
+        if parameter != "T" and about.default is about.empty and parameter not in parameters:
+            raise ValueError(f"schedule {name!r} must have a parameter {parameter!r}, such as {name}:{parameter}=…")
+    eta = family(T, **{k: v for k, v in parameters.items() if k in own})
+    added = {k: v for k, v in parameters.items() if k not in own and k != "warmup"}
+    if added:
+        if "cooldown" not in added:
+            raise ValueError(f"{next(iter(added))} must come with a cooldown, such as {name}:cooldown=0.2,{next(iter(added))}=…")
+        eta = compose.cooldown(eta, **{"fraction" if k == "cooldown" else k: v for k, v in added.items()})
+    return compose.warmup(eta, warmup_steps(parameters.get("warmup", 0), T))
+
+
+def warmup_steps(warmup, T):
+    """Steps of a warmup that is given in steps, or as a fraction of T below 1.
+
+    >>> warmup_steps(300, 1000), warmup_steps(0.3, 1000)
+    (300, 300)
+    """
+    if isinstance(warmup, float) and 0 < warmup < 1:
+        return _check.floor(warmup * T)
+    return _check.integer("warmup", warmup, 0, T)
+
+
+def parse(spec):
+    """(name, parameters) of a schedule as `named` takes it; the name is in `families.NAMES`, or a CSV file's.
+
+    >>> parse("wsd:cooldown=0.2,shape=1-sqrt"), parse("step:milestones=[30,60]")
+    (('wsd', {'cooldown': 0.2, 'shape': '1-sqrt'}), ('step', {'milestones': [30, 60]}))
+    """
+    spec = str(spec)
+    name, colon, rest = spec.partition(":")
+    if name not in families.NAMES:
+        if not spec.lower().endswith(".csv"):
+            raise ValueError(f"schedule must be one of {', '.join(families.NAMES)}, or a CSV file, got {_shown(spec)}")
+        return spec, {}
+    known, parameters = _known(name), {}
+    for part in re.split(r",(?![^\[]*\])", rest) if colon else ():  # at commas that are not in brackets
+        key, equals, text = (word.strip() for word in part.partition("="))
+        if not (key and equals and text):
+            raise ValueError(f"schedule must look like {name}:{known[0]}=value,…, got {_shown(spec)}")
+        if key not in known:
+            raise ValueError(f"schedule {name!r} has no parameter {_shown(key)}; it has {', '.join(known)}")
+        if key in parameters:
+            raise ValueError(f"schedule {_shown(spec)} must have {key} once, got it twice")
+        parameters[key] = _value(text)
+    return name, parameters
+
+
+def _known(name):
+    """Parameters that a family takes in a spec: its own, and those of a warmup and a cooldown that are put on it."""
+    own = [p for p in inspect.signature(getattr(families, name)).parameters if p != "T"]
+    more = ["warmup"] if "cooldown" in own else ["warmup", "cooldown", "shape", "final"]
+    return own + [p for p in more if p not in own]
+
+
+def _value(text):
+    """A parameter's value: a number, a list of them in brackets, or a word."""
+    if text.startswith("[") and text.endswith("]"):
+        return [_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "." not in text else number  # 4e4 steps
+
+
+def _shown(text):
+    return repr(text if len(text) <= 80 else text[:77] + "…")
+
+
+def write_csv(path, eta, lr=None):
+    """Write a schedule as a CSV file with the columns `step` and `eta`, and `lr` where a base learning rate is given.
+
+    Args:
+        path: file, .csv; it is written whole or not at all.
+        eta: schedule, shape (T,).
+        lr: base learning rate γ, > 0.
+
+    Raises:
+        ValueError: on a bad argument.
+
+    Source: this project. The numbers have all their digits: `read_csv` gives the same array.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "linear.csv"
+    >>> write_csv(path, linear(4), lr=0.5)
+    >>> print(path.read_text().splitlines()[:2], read_csv(path))
+    ['step,eta,lr', '1,1.0,0.5'] [1.   0.75 0.5  0.25]
+    """
+    if Path(path).suffix.lower() != ".csv":
+        raise ValueError(f"path must be a file name that ends in .csv, got {str(path)!r}")
+    eta, text = _check.schedule(eta), io.StringIO()
+    lr = None if lr is None else _check.real("lr", lr, 0.0, open_low=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "eta"] + (["lr"] if lr else []))
+    for t, value in enumerate(eta.tolist(), 1):
+        writer.writerow([t, repr(value)] + ([repr(lr * value)] if lr else []))
+    write_atomic(path, text.getvalue().encode())
+
+
+def read_csv(path):
+    """Read a schedule from a CSV file with a column `eta`, or from one with a single column, with or without a heading.
+
+    Args:
+        path: file.
+
+    Returns:
+        Array of shape (T,).
+
+    Raises:
+        ValueError: for a file that cannot be read as such; its columns, or the bad row, are named.
+
+    Source: this project. For the example see `write_csv`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"path must be a CSV file, got {str(path)!r}")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows:
+        raise ValueError(f"schedule {path} is empty")
+    heading = [name.strip() for name in rows[0]]
+    if "eta" not in heading and len(heading) != 1:
+        raise ValueError(f"schedule {path} must have a column 'eta', or one column only; it has {', '.join(map(repr, heading))}")
+    column, values = heading.index("eta") if "eta" in heading else 0, []
+    for number, row in enumerate(rows, 1):
+        try:
+            values.append(float(row[column]))
+        except (ValueError, IndexError):
+            if number > 1:
+                raise ValueError(f"schedule {path}: row {number} must have a number, got {row!r}") from None
+    return _check.schedule(values, f"schedule {path}")
