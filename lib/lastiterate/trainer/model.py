@@ -5,38 +5,15 @@ layers times:  x = x + attention(norm(x));   x = x + swiglu(norm(x))
 logits = norm(x) @ embedding.T
 """
 
-from dataclasses import dataclass
+from lastiterate import _extras
+from lastiterate.trainer.config import Shape
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+_extras.require("torch", "train")
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
 
-__all__ = ["GPT", "PRESETS", "Shape", "flops_per_token"]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Shape of a model: `layers` blocks with `heads` heads, `width` wide, for `context` tokens out of a `vocabulary`."""
-
-    layers: int
-    heads: int
-    width: int
-    context: int
-    vocabulary: int
-
-    @property
-    def hidden(self):
-        """Width inside SwiGLU: 8/3 of the width, rounded up to a multiple of 64."""
-        return -(-8 * self.width // (3 * 64)) * 64
-
-
-PRESETS = {  # vocabularies: bytes for the first three, GPT-2's tokens, padded to a multiple of 64, for the others
-    "pico": Shape(layers=2, heads=1, width=64, context=128, vocabulary=256),
-    "nano": Shape(layers=4, heads=2, width=128, context=128, vocabulary=256),
-    "small": Shape(layers=8, heads=9, width=576, context=512, vocabulary=256),
-    "124m": Shape(layers=12, heads=12, width=768, context=512, vocabulary=50304),
-    "210m": Shape(layers=24, heads=12, width=768, context=512, vocabulary=50304),
-}
+__all__ = ["GPT"]
 
 
 class GPT(nn.Module):
@@ -45,7 +22,7 @@ class GPT(nn.Module):
     With ``causal=False`` every position sees all others, as a model does that fills in masked tokens.
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
@@ -56,7 +33,7 @@ class GPT(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         self.initialise(0)
 
-    def initialise(self, seed):
+    def initialise(self, seed: int) -> None:
         """Draw all weights anew, from a generator of their own: normal with deviation 0.02, gains one."""
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -67,7 +44,7 @@ class GPT(nn.Module):
                     scale = 0.02 / (2 * self.shape.layers) ** 0.5 if name.endswith("out.weight") else 0.02
                     p.copy_(scale * torch.randn(p.shape, generator=generator))
 
-    def forward(self, tokens, targets=None, causal=True):
+    def forward(self, tokens: torch.Tensor, targets: torch.Tensor | None = None, causal: bool = True) -> torch.Tensor:
         x = self.embedding(tokens)
         T = tokens.shape[1]
         for block in self.blocks:
@@ -76,21 +53,6 @@ class GPT(nn.Module):
         if targets is None:
             return logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-
-
-def flops_per_token(shape):
-    """Floating-point operations of a training step for one token: 6·matrix entries + 12·layers·width·context.
-
-    The usual count of model-FLOP utilisation: two operations for each entry of a matrix and, in attention, each pair of
-    positions, times three for forward and backward; causality is not counted in, nor is the embedding's look-up out, because
-    the same matrix makes the logits.
-
-    >>> round(flops_per_token(PRESETS["124m"]) / 6e6)  # 124M parameters, and attention
-    133
-    """
-    block = 4 * shape.width**2 + 3 * shape.width * shape.hidden
-    matrices = shape.layers * block + shape.vocabulary * shape.width
-    return 6 * matrices + 12 * shape.layers * shape.width * shape.context
 
 
 class Block(nn.Module):

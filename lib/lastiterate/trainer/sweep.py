@@ -1,0 +1,278 @@
+"""Many runs: a table of (schedule, rate, horizon, seed) becomes a plan that trains shared first steps once.
+
+A table is a CSV file with a run a row, or a TOML file in which each ``[[runs]]`` stands for all combinations of its lists.
+Columns are `schedule`, `lr`, `horizon`, `seed`, `set` (a label), parameters of the schedule, and options of `configure`.
+The schedule "refined" is computed from the gradient norms of another run of the table, its `baseline`.
+
+Two runs with the same config share the steps up to which their learning rates agree. The plan is the prefix tree of the
+rates: the first run trains all its steps, each later one branches off the run that it shares most steps with. `workers` trains
+a plan; called again with the same folder, it trains only what is missing.
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lastiterate import _check, _extras
+from lastiterate._files import write_atomic
+from lastiterate.trainer.checkpoint import COLUMNS, read_metadata, trunk_of, write_parquet
+from lastiterate.trainer.config import FREE, OPTIONS, Config, compiling_pays, configure, make_schedule, run_name
+
+_extras.require("pandas", "logs")
+import pandas as pd  # noqa: E402
+
+LEAST = 10  # steps in common for which a branch is worth its checkpoint
+PARAMETERS = ["cooldown", "shape", "final", "rho", "switch", "power", "baseline"]  # of schedules, in the table of recorded runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run of a sweep: its name, config and rates."""
+
+    name: str
+    config: Config
+    rates: np.ndarray
+    set: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A run and where it begins: after step `start` of the run named `parent`, or at 0."""
+
+    run: Run
+    parent: str | None
+    start: int
+    keep: tuple  # steps after which other runs branch off
+
+    @property
+    def steps(self) -> int:
+        return self.run.config.horizon - self.start
+
+
+def read_table(path: str | os.PathLike) -> list[dict]:
+    """Rows of a sweep's table, as a list of dicts.
+
+    Args:
+        path: .csv with a run a row (what is empty takes its default), or .toml with ``[[runs]]`` of values and lists.
+
+    Raises:
+        ValueError: for another suffix, a file that cannot be parsed, or a row without `schedule` or `horizon`.
+    """
+    path = Path(path)
+    if path.suffix not in (".csv", ".toml"):
+        raise ValueError(f"table must be a .csv or .toml file, got {str(path)!r}")
+    try:
+        rows = _csv_rows(path) if path.suffix == ".csv" else _toml_rows(path)
+    except (ValueError, RecursionError) as error:  # also what pandas, TOML and UTF-8 do not know
+        raise ValueError(f"table {path} cannot be read: {error}") from None
+    if not rows:
+        raise ValueError(f"table {path} has no runs")
+    for i, row in enumerate(rows):
+        if missing := {"schedule", "horizon"} - set(row):
+            raise ValueError(f"table {path}: run {i + 1} has no {missing.pop()!r}; it has {', '.join(row)}")
+    return rows
+
+
+def _csv_rows(path):
+    rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in pd.read_csv(path).to_dict("records")]
+    return [{k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in row.items()} for row in rows]
+
+
+def _toml_rows(path):
+    sets = tomllib.loads(path.read_text(encoding="utf-8")).get("runs", [])
+    if not isinstance(sets, list) or not all(isinstance(s, dict) for s in sets):
+        raise ValueError("runs must stand as [[runs]], in two pairs of brackets")
+    lists = [{k: v if isinstance(v, list) and k != "milestones" else [v] for k, v in s.items()} for s in sets]
+    return [dict(zip(s, values, strict=True)) for s in lists for values in itertools.product(*s.values())]
+
+
+def runs(rows: list[dict], folder: str | os.PathLike | None = None, **options: Any) -> list[Run]:
+    """Runs of a table's rows, each checked; a run that stands there twice is one run with both labels.
+
+    Args:
+        rows: list of dicts, see `read_table`.
+        folder: of the finished runs, from one of which the schedule "refined" is computed; without it that schedule is
+            constant, which serves to check a table beforehand.
+        **options: of `configure`, for all rows.
+
+    Returns:
+        List of Run.
+
+    Raises:
+        ValueError: as `configure` and `make_schedule`; the message begins with the row's number.
+    """
+    steps = sum(row["horizon"] for row in rows if isinstance(row["horizon"], int))
+    options = {"compile": compiling_pays(steps)} | options if not any("compile" in row for row in rows) else options
+    found = {}
+    for i, row in enumerate(rows):
+        given = {k: v for k, v in row.items() if k in OPTIONS} | options
+        parameters = {k: v for k, v in row.items() if k not in OPTIONS.keys() | {"schedule", "horizon", "set"}}
+        try:
+            if row["schedule"] == "refined":
+                eta, attributes = _refined(folder, row["horizon"], **parameters)
+            else:
+                eta, attributes = make_schedule(row["schedule"], row["horizon"], **parameters)
+            config, rates = configure(eta, attributes, **given)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"run {i + 1} of the table: {error}") from None
+        name = run_name(config)
+        labels = [str(row.get("set", ""))]
+        if name in found:
+            if found[name].config != config or not np.array_equal(found[name].rates, rates):
+                raise ValueError(f"run {i + 1} of the table: another run has the name {name!r}, too")
+            labels = [*found[name].set.split(" + "), *labels]
+        found[name] = Run(name, config, rates, " + ".join(dict.fromkeys(filter(None, labels))))
+    return list(found.values())
+
+
+def plan(runs: list[Run]) -> list[Job]:
+    """Which run branches off which, so that no step is trained twice.
+
+    Args:
+        runs: list of Run.
+
+    Returns:
+        List of Job; a parent stands before its children.
+    """
+    groups, branches = {}, {run.name: set() for run in runs}
+    parents = {}
+    for run in runs:
+        config = {k: v for k, v in dataclasses.asdict(run.config).items() if k not in FREE}
+        before = groups.setdefault(json.dumps(config, sort_keys=True), [])
+        shared = [min(_shared(run.rates, other.rates), run.config.horizon - 1) for other in before]
+        best = int(np.argmax(shared)) if shared else 0  # the first of several is the one that trained these steps
+        parents[run.name] = (before[best].name, shared[best]) if shared and shared[best] >= LEAST else (None, 0)
+        if parents[run.name][0]:
+            branches[before[best].name].add(shared[best])
+        before.append(run)
+    return [Job(run, *parents[run.name], tuple(sorted(branches[run.name]))) for run in runs]
+
+
+def describe(jobs: list[Job]) -> str:
+    """The plan as text: runs, steps alone and shared, in all and for each set planned by itself."""
+    lines = [_savings("all", jobs)]
+    labels = dict.fromkeys(label for job in jobs for label in job.run.set.split(" + ") if label)
+    for label in labels:
+        lines.append(_savings(label, plan([job.run for job in jobs if label in job.run.set.split(" + ")])))
+    return "\n".join(lines)
+
+
+def tree(jobs: list[Job]) -> str:
+    """The plan as a tree of runs, one a line."""
+    children = {}
+    for job in jobs:
+        children.setdefault(job.parent, []).append(job)
+
+    def lines(parent, depth):
+        for job in children.get(parent, []):
+            begin = f"from step {job.start} on, {job.steps} steps" if job.parent else f"{job.steps} steps"
+            yield f"{'  ' * depth}{job.run.name}  ({begin})"
+            yield from lines(job.run.name, depth + 1)
+
+    return "\n".join(lines(None, 0))
+
+
+def gather(jobs: list[Job], folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All logs of a sweep as (config table, log table), as `logs.find` and `logs.load` read them.
+
+    Args:
+        jobs: from `plan`.
+        folder: of the logs.
+
+    Returns:
+        (configs, log): a row a run, and a row a logged step; what a run shares with its `trunk` stands with that.
+    """
+    configs, tables = {}, []
+    several = {job.run.config.optimizer for job in jobs} != {"adamw"}
+    for job in jobs:
+        name, config, schedule = job.run.name, job.run.config, job.run.config.schedule
+        row = {"run": name, "model": config.preset, "dataset": config.corpus, "scheduler": schedule["scheduler"]}
+        row |= {"lr": config.lr, "horizon": config.horizon, "warmup": config.warmup, "seed": config.seed}
+        row |= ({"optimizer": config.optimizer} if several else {}) | {k: schedule.get(k) for k in PARAMETERS}
+        path = Path(folder) / f"{name}.parquet"
+        if path.is_file():
+            about, table = read_metadata(path), pd.read_parquet(path)
+            trunk = trunk_of(about["parent"])
+            if trunk and trunk not in configs:
+                raise ValueError(f"run {name} branched off {trunk}, which is not in the table")
+            row |= {"first_step": about["first_step"], "trunk": trunk, "status": about["status"]}
+            row |= {"final_val_loss": round(float(table["val_loss"].iloc[-1]), 6)}
+            tables.append(table.assign(run=name))
+        else:
+            diverged = job.parent and configs[job.parent]["status"] == "diverged"
+            row |= {"first_step": job.start + 1, "trunk": job.parent, "status": "diverged" if diverged else "not trained"}
+        configs[name] = row
+    if not tables:
+        raise ValueError(f"folder {folder} has no log of these runs")
+    log = pd.concat(tables, ignore_index=True)
+    return pd.DataFrame(configs.values()), log[["run", *COLUMNS]]
+
+
+def record(jobs: list[Job], folder: str | os.PathLike, to: str | os.PathLike, every: int = 1) -> None:
+    """Write a sweep's runs as `to`.csv (configs) and `to`.parquet (log), each atomically.
+
+    Args:
+        jobs, folder: as `gather`.
+        to: name of the files, without a suffix.
+        every: of the log, keep steps whose numbers are multiples of it, and those after which a run was validated.
+    """
+    configs, log = gather(jobs, folder)
+    log = log[(log["step"] % _check.integer("every", every) == 0) | log["val_loss"].notna()].reset_index(drop=True)
+    log["run"] = log["run"].astype("category")
+    finished = next(path for job in jobs if (path := Path(folder) / f"{job.run.name}.parquet").is_file())
+    about = {k: v for k, v in read_metadata(finished).items() if k in ("packages", "hardware")}
+    about["config"] = {k: v for k, v in dataclasses.asdict(jobs[0].run.config).items() if k not in {*FREE, "seed"}}
+    write_parquet(f"{to}.parquet", log, about)
+    empty = [name for name in configs if name != "trunk" and configs[name].isna().all()]
+    write_atomic(f"{to}.csv", configs.drop(columns=empty).to_csv(index=False).encode())
+
+
+def whole_log(folder: str | os.PathLike, name: str) -> tuple[pd.DataFrame, dict]:
+    """The log of a run in a sweep's folder, joined to that of the run that it branched off, and its metadata."""
+    about, before, seen = {}, None, []
+    table = pd.DataFrame()
+    while name:
+        path = Path(folder) / f"{name}.parquet"
+        if name in seen:
+            raise ValueError(f"{path} branches off itself")
+        if not path.is_file():
+            raise ValueError(f"there is no log {path}" + (f", from which {seen[-1]} branched off" if seen else ""))
+        found, own = read_metadata(path), pd.read_parquet(path)
+        table = own if before is None else pd.concat([own[own["step"] < before], table], ignore_index=True)
+        about, before, name = about or found, found["first_step"], trunk_of(found["parent"])
+        seen.append(path.stem)
+    return table, about
+
+
+def _shared(a, b):
+    n = min(len(a), len(b))
+    different = np.flatnonzero(a[:n] != b[:n])
+    return int(different[0]) if different.size else n
+
+
+def _savings(label, jobs):
+    alone, shared = sum(job.run.config.horizon for job in jobs), sum(job.steps for job in jobs)
+    return f"{label:<20} {len(jobs):>4} runs  {alone:>9,} steps alone  {shared:>9,} shared: {1 - shared / alone:.0%} saved"
+
+
+def _refined(folder, T, baseline=None, power=2, window=0.1):
+    from lastiterate import design
+
+    if not isinstance(baseline, str):
+        raise ValueError(f"baseline of a refined schedule must be the name of another run, got {baseline!r}")
+    attributes = {"scheduler": "refined", "power": power, "baseline": baseline}
+    if folder is None:
+        return np.ones(_check.integer("horizon", T)), attributes
+    log, about = whole_log(folder, baseline)
+    every = about["config"].get("log_every", 1)
+    norms = log.loc[log["step"] % every == 0, "grad_norm" if power == 2 else "grad_norm_l1"].to_numpy()
+    eta = design.refine(norms, power=power, window=window, horizon=None if every == 1 else about["config"]["horizon"])
+    if eta.size != T:
+        raise ValueError(f"horizon must be the baseline's, {eta.size}, got {T}")
+    return eta, attributes
