@@ -13,12 +13,13 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from lastiterate import cli, figures, notebooks
+from lastiterate import cli
+from lastiterate.companion import manifest, notebooks, outputs
 
 
 @pytest.fixture(scope="session")
 def listed(repository):
-    return figures.manifest(repository)
+    return manifest.read(repository)
 
 
 def tracked(repository):
@@ -43,7 +44,7 @@ def test_notebooks_and_manifest_agree(repository, listed):
     }
     assert names == {n for n in on_disk if "checkpoint" not in n} == {figure["notebook"] for figure in listed["figures"]}
     for name in names:
-        assert notebooks.drawn(repository, name) == {f["id"] for f in listed["figures"] if f["notebook"] == name}
+        assert outputs.drawn(repository / "notebooks" / f"{name}.ipynb") == {f["id"] for f in listed["figures"] if f["notebook"] == name}
 
 
 def test_notebooks_read_well_unexecuted(repository, listed):
@@ -65,7 +66,7 @@ def test_notebooks_read_well_unexecuted(repository, listed):
 
 
 def test_claims_are_unique_and_cover_the_numbers_to_reproduce(repository, listed):
-    claims = [c for book in listed["notebooks"] for c in notebooks.claims(repository, book["name"])]
+    claims = [c for book in listed["notebooks"] for c in outputs.claims(repository / "notebooks" / f"{book['name']}.ipynb")]
     ids = [c["id"] for c in claims]
     assert len(ids) == len(set(ids))
     needed = {"fig03-cosine-A", "fig03-cosine-B", "fig03-wsd-A", "fig03-wsd-B", "fig03-ratio", "fig18-best-bounds"}
@@ -77,7 +78,7 @@ def test_claims_are_unique_and_cover_the_numbers_to_reproduce(repository, listed
 
 
 def test_gallery_is_made_from_the_manifest(repository, listed):
-    assert (repository / "figures" / "README.md").read_text() == figures.gallery(listed)
+    assert (repository / "figures" / "README.md").read_text() == manifest.gallery(listed)
 
 
 def test_three_lists_of_dependencies_agree(repository):
@@ -89,10 +90,13 @@ def test_three_lists_of_dependencies_agree(repository):
     lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
 
     for requirement in map(Requirement, wanted):
-        assert requirement.specifier.contains(lock[requirement.name.lower()]), requirement
+        assert not any(s.operator in ("==", "<", "<=", "~=", "===") for s in requirement.specifier), f"{requirement} is pinned"
+        if requirement.name != "lastiterate":  # an extra that brings another
+            assert requirement.specifier.contains(lock[requirement.name.lower()]), requirement
+    assert sorted(map(str, map(Requirement, project["dependencies"]))) == ["numpy>=2.0", "scipy>=1.13"], "the core needs no more"
     conda = yaml.safe_load((repository / "environment.yml").read_text())["dependencies"]
     assert next(d["pip"] for d in conda if isinstance(d, dict)) == ["-r requirements.lock", "-e ."]
-    assert f"python {project['requires-python']}" in conda
+    assert "python >=3.11,<3.14" in conda, "for which the versions are pinned"
 
 
 def test_readme_examples(repository):
@@ -116,15 +120,39 @@ def test_modules_come_with_the_package_and_only_when_used():
     assert done.stdout.startswith("1.0") and "'worstcase'" in done.stdout
 
 
-def test_imports_go_one_way(repository):
-    plain = {"ast", "csv", "inspect", "io", "math", "numpy", "pathlib", "lastiterate"}
-    allowed = {"schedules": plain | {"torch", "jax"}, "bounds": {"math", "numpy", "scipy", "lastiterate"}}
-    for name, modules in allowed.items():
-        tree = ast.parse((repository / "lib" / "lastiterate" / f"{name}.py").read_text())
-        imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-        imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-        assert {m.split(".")[0] for m in imported} <= modules
-        assert not {p.stem for p in notebooks._module_files(name)} & {"data", "logs", "figures", "notebooks", "worstcase"}
+@pytest.mark.parametrize(
+    ("words", "apart"),
+    [
+        (["bound", "linear", "--steps", "100"], "scipy pandas torch matplotlib cvxpy"),
+        (["extend", "--from", "400", "--to", "800"], "pandas torch matplotlib cvxpy"),
+        (["transfer", "wsd", "linear", "--steps", "100"], "scipy pandas torch matplotlib cvxpy"),
+        (["optimal", "--steps", "100"], "pandas torch matplotlib cvxpy"),
+        (["--help"], "numpy scipy pandas torch matplotlib cvxpy"),
+        (["train", "--help"], "pandas torch matplotlib cvxpy"),
+    ],
+)
+def test_commands_import_no_more_than_they_need(words, apart):
+    code = f"import sys\nfrom lastiterate import cli\ntry: cli.main({words!r})\nexcept SystemExit: pass\n"
+    code += f"print(*[m for m in {apart.split()!r} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == []
+
+
+def test_floors_of_the_house(repository):
+    done = subprocess.run([sys.executable.replace("python", "lint-imports"), "--no-cache"], cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tests_mirror_the_library(repository):
+    library, tests = repository / "lib" / "lastiterate", repository / "tests"
+    for folder in ("schedules", "logs", "trainer", "experiments", "companion", "cli"):
+        assert list((tests / folder).glob("test_*.py")), folder
+        assert (library / folder / "__init__.py").is_file()
+
+
+def test_no_file_has_grown_too_large(repository):
+    for path in (repository / "lib").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 380, f"{path}: its story wants splitting"
 
 
 def test_no_paths_of_one_machine(repository):
@@ -138,3 +166,19 @@ def test_code_is_checked(repository):
     for command in (["check", "."], ["format", "--check", "."]):
         done = subprocess.run([sys.executable, "-m", "ruff", *command], cwd=repository, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+def test_notebooks_only_tell(repository, listed):
+    for book in listed["notebooks"]:
+        for cell in outputs.cells(repository / "notebooks" / f"{book['name']}.ipynb"):
+            if cell["cell_type"] != "code":
+                continue
+            code = "".join(cell["source"])
+            where = f"{book['name']}: {code[:60]!r}"
+            if "parameters" not in cell["metadata"].get("tags", []):
+                assert len(code.splitlines()) <= 25, f"{where} is longer than 25 lines: what is machinery belongs to lib"
+            assert max(map(len, code.splitlines()), default=0) <= 88, f"{where} has a line that a page cuts"
+            assert "../" not in code, f"{where} names a path that a notebook downloaded alone does not have"
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    assert node.end_lineno - node.lineno < 10, f"{where}: {node.name} is longer than 10 lines"

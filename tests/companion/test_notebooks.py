@@ -200,8 +200,11 @@ def offline():
 
 def test_library_files_that_a_notebook_depends_on():
     modules, _ = dependencies._uses("from lastiterate import transfer\nimport lastiterate.logs", dependencies.LIBRARY)
-    assert modules == {"__init__", "transfer", "logs"}
-    names = {p.name for p in dependencies._module_files("transfer")}
-    assert {"transfer.py", "bounds.py", "schedules.py", "_check.py", "_cauchy.py"} <= names
-    assert not {"logs.py", "data.py", "figures.py", "notebooks.py"} & names
+    assert modules == {"transfer", "logs"}
+    names = {p.relative_to(dependencies.LIBRARY).as_posix() for p in dependencies._module_files("transfer")}
+    assert {"transfer.py", "bounds.py", "schedules/families.py", "schedules/compose.py", "_check.py", "_cauchy.py"} <= names
+    assert not any(name.startswith(("logs/", "companion/", "trainer/", "cli/")) for name in names)
+    names = {p.relative_to(dependencies.LIBRARY).as_posix() for p in dependencies._module_files("trainer")}
+    assert {"trainer/loop.py", "trainer/model.py", "logs/published.py", "logs/registry/schaipp2025.csv"} <= names
+    assert not any(name.startswith(("companion/", "cli/")) for name in names)
     assert "schaipp2025.csv" in {p.name for p in dependencies._module_files("logs")}

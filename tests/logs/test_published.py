@@ -2,7 +2,11 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import pickle
+import socket
+import subprocess
+import sys
 import tarfile
 import threading
 from functools import partial
@@ -10,7 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from lastiterate import cli
+from lastiterate import cli, logs
 from lastiterate.experiments.problems import cifar
 from lastiterate.logs import published
 
@@ -165,7 +169,7 @@ def test_cifar_is_pinned_and_not_downloaded_unasked(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(published, "missing", lambda source: [])
     monkeypatch.setattr(published, "fetch_all", asked.append)
-    published.main([])
+    assert cli.main(["data"]) == 0
     assert asked == ["schaipp2025", "defazio2023", "tinyshakespeare"] and "CIFAR" not in capsys.readouterr().out
     with pytest.raises(ValueError, match="classes must be 10 or 100, got 20"):
         cifar.images(20)
@@ -199,3 +203,42 @@ def test_files_known_by_their_git_blob_id_are_verified_by_it(source, monkeypatch
 
 def test_norm_sequences_are_ten():
     assert len(published.registry("defazio2023")) == 10
+
+
+def test_own_data_are_registered_and_found_from_anywhere(repository, monkeypatch, tmp_path):
+    known = published.registry("lastiterate")
+    for file, digest in known.items():
+        assert hashlib.sha256((repository / "data" / file).read_bytes()).hexdigest() == digest, "make runs ends with data --register"
+    on_disk = {p.relative_to(repository / "data").as_posix() for s in ("csv", "parquet") for p in (repository / "data").rglob(f"*.{s}")}
+    assert set(known) == on_disk
+    monkeypatch.chdir(tmp_path)
+    assert published.recorded("runs/nano.csv") == repository / "data" / "runs" / "nano.csv"
+
+
+def test_own_data_without_the_repository_are_downloaded_and_verified(repository, source, monkeypatch):
+    content = (repository / "data" / "runs" / "pico.csv").read_bytes()
+    monkeypatch.setattr(published, "repository", lambda: None)
+    url = published.SOURCES["test"]["url"]
+    monkeypatch.setattr(published, "SOURCES", {"lastiterate": {"url": url}})
+    rows = [{"file": "runs/pico.csv", "bytes": "1", "sha256": hashlib.sha256(content).hexdigest()}]
+    monkeypatch.setattr(published, "_rows", lambda _: rows)
+    (source / "runs").mkdir()
+    (source / "runs" / "pico.csv").write_bytes(content)
+    assert logs.recorded_names() == ["pico"]
+    assert len(logs.find("pico", scheduler="cosine")) == 18
+    (source / "runs" / "pico.csv").write_bytes(content + b"x")
+    assert published.recorded("runs/pico.csv").read_bytes() == content, "from the cache"
+
+
+def test_what_a_killed_download_leaves_is_removed_by_the_next(source, tmp_path):
+    folder = tmp_path / "cache" / "test" / "sub"
+    folder.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    stale = folder / f"log.json.{host}-{dead.pid}-01234567.partial"
+    alive = folder / f"log.json.{host}-{os.getpid()}-01234567.partial"
+    for path in (stale, alive):
+        path.write_text("a part")
+    published.fetch("test", "sub/log.json")
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["log.json", alive.name])

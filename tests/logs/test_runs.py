@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lastiterate import cli, design, logs, schedules, trainer
-from lastiterate.logs import published
+from lastiterate.logs import published, runs
 
 needs_logs = pytest.mark.skipif(bool(published.missing("schaipp2025")), reason=f"the authors' logs are not here: {published.HOW_TO}")
 
@@ -36,10 +36,10 @@ def two_runs(tmp_path, monkeypatch):
     cooldown = log([(t, 0.5, 5.0, 2.0) for t in (30, 40)], [(20, 6.0), (40, 4.0)])
     for name, content in (("stable.json", stable), ("cooldown.json", cooldown)):
         (tmp_path / name).write_text(json.dumps(content))
-    monkeypatch.setattr(data, "fetch", lambda _, file: tmp_path / file)
-    rows = {"file": ["stable.json", "cooldown.json"], "trunk": [np.nan, "stable"], "source": "test", "lr": 1.0}
+    monkeypatch.setattr(published, "fetch", lambda _, file: tmp_path / file)
+    rows = {"file": ["stable.json", "cooldown.json"], "trunk": [np.nan, "stable"], "source": "schaipp2025", "lr": 1.0}
     table = pd.DataFrame(rows, index=pd.Index(["stable", "cooldown"], name="run"))
-    monkeypatch.setattr(logs, "find", lambda *_: table)
+    monkeypatch.setattr(runs, "find", lambda *_: table)
     return table
 
 
@@ -140,7 +140,7 @@ def test_norms_of_an_export_and_of_own_logs(tmp_path):
     assert logs.norms(tmp_path / "own.parquet", "grad_norm").tolist() == [1.0, 2.0]
     pd.DataFrame({"run": ["a", "a", "b", "b"], "step": [1, 2, 1, 2], "norm": [1.0, 2.0, 3.0, 4.0]}).to_csv(path, index=False)
     assert logs.norms(path, run="b").tolist() == [3.0, 4.0]
-    with pytest.raises(ValueError, match=r"run must be one of export.csv's 2, such as 'a', 'b', got None"):
+    with pytest.raises(ValueError, match=r"run must be one of the 2 of export.csv, 'a', 'b', got None"):
         logs.norms(path)
 
 
@@ -160,9 +160,78 @@ def test_refine_command_writes_a_schedule_that_trains_and_a_picture(tmp_path, ca
 
 
 def test_norms_of_a_recorded_run_begin_with_its_trunk():
-    path = Path(__file__).parents[1] / "data" / "runs" / "nano.parquet"
+    path = Path(__file__).parents[2] / "data" / "runs" / "nano.parquet"
     table = pd.read_csv(path.with_suffix(".csv"), index_col="run")
     branched = table[table["trunk"].notna() & (table["first_step"] > 100)].iloc[0]
     found = logs.norms(path, "grad_norm", branched.name)
     assert found.size == branched["horizon"]
     np.testing.assert_array_equal(found[:100], logs.norms(path, "grad_norm", branched["trunk"])[:100])
+
+
+def test_recorded_runs_are_found_by_name_and_by_path(repository, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    by_name = logs.find("nano", scheduler="cosine", horizon=800)
+    by_path = logs.find(repository / "data" / "runs" / "nano.csv", scheduler="cosine", horizon=800)
+    assert by_name.index.equals(by_path.index) and len(by_name) == 15
+    pd.testing.assert_frame_equal(logs.load(by_name.iloc[:2]), logs.load(by_path.iloc[:2]))
+    with pytest.raises(ValueError, match=r"source must be one of 'schaipp2025', 'nano', 'nano_no_warmup', 'pico'.*got 'micro'"):
+        logs.find("micro")
+    with pytest.raises(ValueError, match="source must be one of"):
+        logs.find(tmp_path / "nowhere.csv")
+
+
+def test_trunks_that_branch_off_each_other_or_are_missing(repository, tmp_path):
+    table = pd.read_csv(repository / "data" / "runs" / "pico.csv").head(2)
+    for trunks in (table["run"].tolist()[::-1], [table["run"][0], np.nan], ["nowhere", np.nan]):
+        table.assign(trunk=trunks).to_csv(tmp_path / "own.csv", index=False)
+        (tmp_path / "own.parquet").write_bytes((repository / "data" / "runs" / "pico.parquet").read_bytes())
+        with pytest.raises(ValueError, match=r"runs must have their trunks in one table, got .*(branches off itself|is not in)"):
+            logs.load(logs.find(tmp_path / "own.csv"))
+
+
+GARBAGE = {
+    "empty": b"",
+    "a heading alone": b"step,grad_norm\n",
+    "binary": bytes(range(256)) * 20,
+    "null bytes": b"step,grad_norm\n1,\0\n2,\0\n",
+    "not UTF-8": "step,größe\n1,2\n2,3\n".encode("latin-1"),
+    "a huge field": b"step,grad_norm\n1," + b"9" * 200_000 + b"x\n2,3\n",
+    "deep JSON": b"[" * 100_000,
+    "another JSON": b'{"config": []}',
+    "a list": b"[1, 2]",
+    "huge numbers": b'{"history": {"train": {"iter": [' + b"9" * 5000 + b"]}}}",
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".parquet", ".json", ".txt"])
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_is_refused_by_name(tmp_path, what, suffix):
+    path = tmp_path / f"log{suffix}"
+    path.write_bytes(GARBAGE[what])
+    for read in (logs.read, logs.norms):
+        with pytest.raises(ValueError, match=r"log\."):
+            found = read(path)
+            assert not len(found), found  # nothing to read makes no log
+            raise ValueError("log. is empty")
+
+
+@pytest.mark.parametrize("path", [None, 5, b"log.csv", "", ".", "nowhere.csv", ["log.csv"]])
+def test_paths_that_are_none(path):
+    for read in (logs.read, logs.norms):
+        with pytest.raises(ValueError, match="path must"):
+            read(path)
+
+
+@pytest.mark.parametrize("text", ["step,grad_norm\n1,2.5,0.1\n2,2.4\n", "step,grad_norm\n1,2.5,\n2,2.4,\n"])
+def test_columns_are_where_the_heading_puts_them(tmp_path, text):
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    assert logs.read(path)["step"].tolist() == [1, 2] and logs.norms(path).tolist() == [2.5, 2.4]
+
+
+def test_numbers_with_a_decimal_comma_are_refused(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step;grad_norm\n1;2,5\n2;2,4\n")
+    for read in (logs.read, logs.norms):
+        with pytest.raises(ValueError, match="step;grad_norm"):
+            read(path)

@@ -5,6 +5,8 @@ A log has a row a step, with the columns COLUMNS: `run`, `step` (counted from 1;
 """
 
 import json
+import os
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -30,14 +32,15 @@ def read(path, run=None, **columns):
 
     Source: this project.
     """
-    path = Path(path)
-    if path.suffix == ".json":
+    path = file(path, (".json", ".csv", ".parquet"))
+    if path.suffix.lower() == ".json":
         try:
             table = history(json.loads(path.read_text(encoding="utf-8")))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path.name} is not a log in the authors' format: {type(error).__name__} {error}") from None
-    elif path.suffix in (".csv", ".parquet"):
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            said = str(error).splitlines()[0][:200] if str(error) else ""
+            raise ValueError(f"{path.name} is not a log in the authors' format: {type(error).__name__} {said}") from None
+    else:
+        table = rows(path)
         known = COLUMNS + EXTRA
         unknown = [name for name in columns if name not in known]
         if unknown:
@@ -55,12 +58,42 @@ def read(path, run=None, **columns):
                 raise ValueError(f"{path.name}: column {names[name]!r} must have numbers, got {str(value)!r} in row {row}")
             table[name] = values
         table = _tidy(table)
-    else:
-        raise ValueError(f"path must end in .json, .csv or .parquet, got {str(path)!r}")
     return table.assign(run=run or path.stem)[COLUMNS + [name for name in EXTRA if name in table]]
 
 
+def file(path, suffixes):
+    """The path of a file that is there and has one of some suffixes, in any case.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not isinstance(path, str | os.PathLike) or Path(path).suffix.lower() not in suffixes:
+        *some, last = suffixes
+        raise ValueError(f"path must end in {', '.join(some)} or {last}, got {str(path)[:200]!r}")
+    if not Path(path).is_file():
+        raise ValueError(f"path must be a file, and there is none at {str(path)[:200]!r}")
+    return Path(path)
+
+
+def rows(path):
+    """All rows of a CSV or Parquet file.
+
+    Raises:
+        ValueError: for a file that is not what its suffix says, by its name.
+    """
+    try:
+        if path.suffix.lower() == ".csv":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)  # rows longer than the heading: what it names is read
+                return pd.read_csv(path, index_col=False)
+        return pd.read_parquet(path)
+    except Exception as error:  # of many kinds: of pandas, pyarrow, encodings
+        said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ValueError(f"{path.name} cannot be read as {path.suffix[1:].upper()}: {said}") from None
+
+
 def history(log):
+    """Training and validation of one of the authors' logs (the parsed JSON) as one table."""
     names = {"iter": "step", "train_lr": "lr"}
     tables = []
     for columns in log["history"]["train"], log["history"]["val"]:

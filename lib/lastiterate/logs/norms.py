@@ -1,10 +1,9 @@
 """Gradient norms over the steps of a run."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from lastiterate import _check
+from lastiterate.logs import formats
 from lastiterate.logs.runs import find, load
 
 
@@ -29,20 +28,20 @@ def norms(path, column=None, run=None, trim=0, fill=False):
 
     Source: this project, for Defazio et al. 2023.
     """
-    path, trim = Path(path), _check.integer("trim", trim, 0)
-    if path.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"path must end in .csv or .parquet, got {str(path)!r}")
-    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    path, trim = formats.file(path, (".csv", ".parquet")), _check.integer("trim", trim, 0)
+    table = formats.rows(path)
     if run is not None and path.suffix == ".parquet" and path.with_suffix(".csv").is_file():
         recorded = find(path.with_suffix(".csv"))
         table = load(recorded.loc[[run]]) if run in recorded.index else table
+    run = None if run is None else str(run)
     if run is not None or ("run" in table and table["run"].nunique() > 1):
         runs = list(map(str, table["run"].unique())) if "run" in table else []
         if run not in runs:
-            raise ValueError(
-                f"run must be one of {path.name}'s {len(runs)}, such as {', '.join(map(repr, runs[:2]))}, got {run!r}"
-            )
-        table = table[table["run"] == run]
+            if not runs:
+                raise ValueError(f"run must be left out: {path.name} has no column 'run', got {run!r}")
+            listed = ", ".join(map(repr, runs[:3])) + (", …" if len(runs) > 3 else "")
+            raise ValueError(f"run must be one of the {len(runs)} of {path.name}, {listed}, got {run!r}")
+        table = table[table["run"].astype(str) == run]
     listed = ", ".join(map(repr, table))
     if column is None:
         aside = ("step", "_step", "iter", "iteration", "index", "run")
