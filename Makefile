@@ -1,7 +1,7 @@
 # `make` alone explains everything below.
 PYTHON ?= python3
 PY := .venv/bin/python
-RUN := $(PY) -m lastiterate
+RUN := LASTITERATE_PARENT=$$PPID exec $(PY) -m lastiterate
 SIZE ?= nano
 
 .DEFAULT_GOAL := help
@@ -55,8 +55,9 @@ runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two c
 
 suites: env  ## recompute the convex suite and the small problems in data/ (half an hour; can be interrupted)
 	@mkdir -p build
-	@$(RUN) convex build/convex.csv && cp build/convex.csv data/convex.csv
-	@$(RUN) problems build/problems && cp build/problems.parquet build/problems_norms.csv data/
+	@$(RUN) convex build/convex.csv
+	@$(RUN) problems build/problems
+	@cp build/convex.csv build/problems.parquet build/problems_norms.csv data/
 	@$(RUN) data --register
 
 bench: env  ## print speeds as ratios to plain baselines

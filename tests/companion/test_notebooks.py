@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import processes
 import pytest
 
 from lastiterate import cli
-from lastiterate.companion import dependencies, notebooks
+from lastiterate.companion import dependencies, manifest, notebooks
 from lastiterate.logs import published
 
 MANIFEST = """
@@ -175,7 +178,7 @@ def test_names_of_files_are_those_of_the_callers_folder(repo):
 def test_killed_and_run_again(repo, after):
     environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache")}
     command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
     process = subprocess.Popen(command, cwd=repo, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
     time.sleep(after)
     os.killpg(process.pid, signal.SIGKILL)
@@ -208,3 +211,58 @@ def test_library_files_that_a_notebook_depends_on():
     assert {"trainer/loop.py", "trainer/model.py", "logs/published.py", "logs/registry/schaipp2025.csv"} <= names
     assert not any(name.startswith(("companion/", "cli/")) for name in names)
     assert "schaipp2025.csv" in {p.name for p in dependencies._module_files("logs")}
+
+
+KILLS = [(number, after) for number in (signal.SIGKILL, signal.SIGTERM) for after in np.random.default_rng(0).uniform(0.2, 8, 12)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "after"), KILLS)
+def test_a_kill_of_the_main_process_leaves_nothing_running_and_nothing_half_written(repo, number, after):
+    command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]
+    environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache"), "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))}
+    process, mark = processes.start(command, cwd=repo, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    time.sleep(after)
+    process.send_signal(number)
+    said = process.communicate()[1].decode()
+    assert "Traceback" not in said, said
+    assert processes.left_after(mark) == []
+    for path, content in contents(repo).items():
+        if path.suffix in (".ipynb", ".json") and content != b"as committed":
+            json.loads(content)
+    assert notebooks.make_figures(repo) == 0
+    killed = contents(repo)
+    assert not [p for p in killed if p.name.endswith(".partial")]
+    for stamp in (repo / "build" / "stamps").rglob("*.json"):
+        stamp.unlink()
+    assert notebooks.make_figures(repo) == 0
+    assert contents(repo) == killed, "the same as without a kill"
+
+
+def test_a_kernel_ends_with_a_run_that_is_killed(repo):
+    command = [sys.executable, "-m", "lastiterate", "figures", "--only", "p/one"]
+    process, mark = processes.start(command, cwd=repo, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    while not process.stdout.readline().startswith("cell 3"):
+        pass
+    assert len(processes.left(mark)) >= 2, "the run and its kernel"
+    process.kill()
+    process.communicate()
+    assert processes.left_after(mark) == []
+
+
+@pytest.mark.parametrize("stamp", ["", "null", "[]", "{}", '{"inputs": 3}', "\0"])
+def test_a_stamp_that_says_nothing_is_no_stamp(repo, stamp):
+    assert dependencies.stamp(repo, "p/one") == {}
+    path = repo / "build" / "stamps" / "p" / "one.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(stamp)
+    assert not dependencies.up_to_date(repo, "p/one", manifest.read(repo), logs_here=False)
+
+
+def test_a_folder_with_braces_in_its_name(repo, monkeypatch):
+    folder = repo / "a {x} {} folder"
+    for part in ("notebooks", "figures"):
+        shutil.copytree(repo / part, folder / part)
+    monkeypatch.chdir(folder)
+    assert cli.main(["notebook", "p/one", "height=5"]) == 0
+    assert (folder / "build" / "figures" / "p" / "fig1.png").is_file()

@@ -48,6 +48,10 @@ def main(argv=None):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
     except ValueError:  # not in the main thread
         pass
+    if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
+        from lastiterate import _processes
+
+        _processes.end_with(int(parent))
     try:
         command = command_module(argv[0])
         args = parser(argv[0], command).parse_args(argv[1:])

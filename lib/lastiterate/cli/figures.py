@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from lastiterate import _processes
-
 HELP = "run the notebooks whose inputs changed, print figures and claims"
 EXAMPLE = "lastiterate figures"
 
@@ -23,8 +21,6 @@ def run(args):
 
     if args.without_logs and not args.only:
         raise ValueError("without-logs must come with --only")
-    if parent := os.environ.pop(_processes.PARENT, None):
-        _processes.end_with(int(parent))
     absolute_folders()
     root = manifest.root()
     if not (root / "figures" / "manifest.yml").is_file():
