@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lastiterate import model
-from lastiterate.model import GPT, PRESETS, Shape
+from lastiterate.trainer import model
+from lastiterate.trainer.config import PRESETS, Shape, flops_per_token
+from lastiterate.trainer.model import GPT
 
 TINY = Shape(layers=2, heads=2, width=32, context=16, vocabulary=64)
 
@@ -80,7 +81,7 @@ def test_flops_are_those_of_the_matrices():
     with torch.device("meta"):
         network = GPT(TINY)
     matrices = sum(p.numel() for p in network.parameters() if p.ndim == 2)
-    assert model.flops_per_token(TINY) == 6 * matrices + 12 * 2 * 32 * 16
+    assert flops_per_token(TINY) == 6 * matrices + 12 * 2 * 32 * 16
 
 
 def test_without_causality_every_token_sees_all_others():

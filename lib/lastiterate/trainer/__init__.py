@@ -22,7 +22,6 @@ _HOMES = {  # in which file a name is
     "workers": "",
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
-__all__ = [*_MODULES, "sweep", "workers"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *_MODULES, *_HOMES]

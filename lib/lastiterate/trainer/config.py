@@ -148,7 +148,7 @@ def configure(eta: Any, schedule: dict | None = None, **options: Any) -> tuple[C
         given["warmup"] = warmup
     preset = _check.choice("preset", given.get("preset", "nano"), RECIPES)
     usual = {name: field.default for name, field in OPTIONS.items() if field.default is not dataclasses.MISSING}
-    chosen = usual | dataclasses.asdict(PRESETS[preset]) | RECIPES[preset] | given
+    chosen: dict[str, Any] = usual | dataclasses.asdict(PRESETS[preset]) | RECIPES[preset] | given
     processes = int(os.environ.get("WORLD_SIZE", 1))
     if "micro_batch" not in given:  # as many as fit, and the batch divides by
         share = max(_check.integer("batch", chosen["batch"]) // processes, 1)
@@ -214,7 +214,7 @@ def make_schedule(spec: str, T: int | None = None, **parameters: Any) -> tuple[n
         (eta, attributes), for `configure`; a `warmup` is in the attributes, and not yet in eta.
 
     Raises:
-        ValueError: for an unknown schedule or parameter (the known ones are listed), one given twice, or a file of another length.
+        ValueError: for an unknown schedule or parameter (the known ones are listed), one given twice, a file of another length.
 
     >>> eta, attributes = make_schedule("wsd", 9, cooldown=0.4)
     >>> eta[-3:], attributes

@@ -10,7 +10,6 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +84,7 @@ def _corpus(name):
 
 
 def tokenize(
-    documents: Iterable,
+    documents: Any,
     folder: str | os.PathLike,
     encoding: Any = "gpt2",
     tokens: float | None = None,
@@ -203,7 +202,7 @@ def _python_corpus():
             listed = []
         for file in listed:
             if file.suffix == ".py" and ".." not in file.parts:
-                text = file.locate().read_bytes()
+                text = Path(str(file.locate())).read_bytes()
                 digest = hashlib.sha256(text).digest()
                 if text.strip() and len(text) <= MAX_FILE and digest not in seen:
                     seen.add(digest)

@@ -171,31 +171,31 @@ def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress
 
 def _restore(network, optimizers, config, rates, resumed, start, weights):
     """(first, step, log, parent) of a run that was stopped, of one that branches off another, or of one that begins."""
-    log, found, free = np.full((config.horizon, len(COLUMNS)), np.nan), None, frozenset()
-    if resumed.is_file():
-        found = resumed
-    elif start is not None:
-        found, free = start, FREE
-    elif weights is not None:
-        checkpoint.load_weights(weights, network, config)
-    state = {"first": 0, "step": 0, "parent": None} if found is None else checkpoint.load(found)
-    first, step, parent = state["first"], state["step"], state.get("parent")
-    if free:
-        first, parent = step, Path(start).name
+    log, first, step, parent = np.full((config.horizon, len(COLUMNS)), np.nan), 0, 0, None
+    begun = resumed.is_file()
+    found = Path(resumed if begun or start is None else start)
+    state = None
+    if begun or start is not None:
+        state = checkpoint.load(found)
+        step = state["step"]
+    if begun and state:
+        checkpoint.same_run(state["config"], config, found, state["rates"], rates)
+        first, parent = state["first"], state.get("parent")
+        log[first:step] = state["log"]
+    elif state:
+        first, parent = step, found.name
         if step >= config.horizon:
             raise ValueError(f"start must be a checkpoint of before step {config.horizon}, got one of step {step}")
-    if found is not None:
-        upto = step if free else None
-        checkpoint.same_run(state["config"], config, found, state["rates"][:upto], rates[:upto], free)
+        checkpoint.same_run(state["config"], config, found, state["rates"][:step], rates[:step], FREE)
+    elif weights is not None:
+        checkpoint.load_weights(weights, network, config)
     if config.processes > 1:
         steps: list[Any] = [None] * config.processes
         torch.distributed.all_gather_object(steps, step)
         if len(set(steps)) > 1:
             raise ValueError(f"out must be in a folder that all processes share: they found checkpoints of steps {steps}")
-    if found is not None:
+    if state:
         checkpoint.load_state(found, network, optimizers, state)
-        if not free:
-            log[first:step] = state["log"]
     return first, step, log, parent
 
 

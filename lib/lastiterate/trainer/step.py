@@ -1,5 +1,8 @@
 """One step of training, on whatever device: the batch, the optimizers, the validation, and how long a step takes."""
 
+# torch's _foreach functions have no good types
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportArgumentType=false
+
 import contextlib
 import dataclasses
 import functools
@@ -29,13 +32,10 @@ def make_optimizers(network: GPT, config: Config) -> list[torch.optim.Optimizer]
     Muon's updates are scaled to the size of AdamW's, so that one base learning rate serves both.
     """
     named = list(network.named_parameters())
-    decay = {True: config.weight_decay, False: 0.0}
 
     def groups(parameters):
-        both = [
-            {"params": [p for p in parameters if (p.ndim >= 2) is many], "weight_decay": decay[many]} for many in (True, False)
-        ]
-        return [group for group in both if group["params"]]
+        matrices, gains = ([p for p in parameters if (p.ndim >= 2) is many] for many in (True, False))
+        return [{"params": matrices, "weight_decay": config.weight_decay}, {"params": gains, "weight_decay": 0.0}]
 
     def adamw(parameters):
         return torch.optim.AdamW(groups(parameters), lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
@@ -57,7 +57,7 @@ def set_rates(optimizers, rate):
 
 
 def one_step(forward, network, optimizers, batch, config, device, trouble, logged):
-    """One step. Where it is logged: [mean loss, l2 and l1 norm of the gradient before clipping, norm of the update, trouble].
+    """One step. Logged, it gives [mean loss, l2 and l1 norm of the gradient before clipping, norm of the update, trouble].
 
     Nothing here waits for the device. What is not finite in a step that is not logged leaves `trouble` not finite: a loss that
     is not gives such gradients.
@@ -72,25 +72,23 @@ def one_step(forward, network, optimizers, batch, config, device, trouble, logge
                 loss = forward(sequences[:, :-1], sequences[:, 1:]) / len(micro_batches)
             loss.backward()
         total += loss.detach()
-    l1 = before = None
     with torch.no_grad():
         gradients = [p.grad for p in parameters]
-        l2 = torch.stack(torch._foreach_norm(gradients)).norm()
+        l2 = l1 = update = torch.stack(torch._foreach_norm(gradients)).norm()
+        before = torch._foreach_add(parameters, 0.0) if logged else ()
         if logged:
             l1 = torch.stack(torch._foreach_norm(gradients, 1)).sum()
-            before = torch._foreach_add(parameters, 0.0)
         torch._foreach_mul_(gradients, (config.clip / (l2 + 1e-6)).clamp(max=1.0))
         trouble += 0.0 * l2
         for optimizer in optimizers:
             optimizer.step()
-        update = torch.stack(torch._foreach_norm(torch._foreach_sub(parameters, before))).norm() if logged else None
         network.zero_grad(set_to_none=True)
-        if not logged:
-            return None
-        if config.processes > 1:
+        if logged:
+            update = torch.stack(torch._foreach_norm(torch._foreach_sub(parameters, before))).norm()
+        if logged and config.processes > 1:
             torch.distributed.all_reduce(total)
             total /= config.processes
-    return torch.stack([total, l2, l1, update, trouble])
+    return torch.stack([total, l2, l1, update, trouble]) if logged else trouble
 
 
 @torch.no_grad()

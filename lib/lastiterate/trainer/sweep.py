@@ -147,11 +147,12 @@ def plan(runs: list[Run]) -> list[Job]:
         before = groups.setdefault(json.dumps(config, sort_keys=True), [])
         shared = [min(_shared(run.rates, other.rates), run.config.horizon - 1) for other in before]
         best = int(np.argmax(shared)) if shared else 0  # the first of several is the one that trained these steps
-        parents[run.name] = (before[best].name, shared[best]) if shared and shared[best] >= LEAST else (None, 0)
-        if parents[run.name][0]:
+        parents[run.name] = None, 0
+        if shared and shared[best] >= LEAST:
+            parents[run.name] = before[best].name, shared[best]
             branches[before[best].name].add(shared[best])
         before.append(run)
-    return [Job(run, *parents[run.name], tuple(sorted(branches[run.name]))) for run in runs]
+    return [Job(run, parent, start, tuple(sorted(branches[run.name]))) for run in runs for parent, start in [parents[run.name]]]
 
 
 def describe(jobs: list[Job]) -> str:
@@ -211,7 +212,7 @@ def gather(jobs: list[Job], folder: str | os.PathLike) -> tuple[pd.DataFrame, pd
     if not tables:
         raise ValueError(f"folder {folder} has no log of these runs")
     log = pd.concat(tables, ignore_index=True)
-    return pd.DataFrame(configs.values()), log[["run", *COLUMNS]]
+    return pd.DataFrame(configs.values()), log.loc[:, ["run", *COLUMNS]]
 
 
 def record(jobs: list[Job], folder: str | os.PathLike, to: str | os.PathLike, every: int = 1) -> None:
@@ -229,25 +230,24 @@ def record(jobs: list[Job], folder: str | os.PathLike, to: str | os.PathLike, ev
     about = {k: v for k, v in read_metadata(finished).items() if k in ("packages", "hardware")}
     about["config"] = {k: v for k, v in dataclasses.asdict(jobs[0].run.config).items() if k not in {*FREE, "seed"}}
     write_parquet(f"{to}.parquet", log, about)
-    empty = [name for name in configs if name != "trunk" and configs[name].isna().all()]
-    write_atomic(f"{to}.csv", configs.drop(columns=empty).to_csv(index=False).encode())
+    used = [name for name in configs if name == "trunk" or configs[name].notna().to_numpy().any()]
+    write_atomic(f"{to}.csv", configs[used].to_csv(index=False).encode())
 
 
 def whole_log(folder: str | os.PathLike, name: str) -> tuple[pd.DataFrame, dict]:
     """The log of a run in a sweep's folder, joined to that of the run that it branched off, and its metadata."""
-    about, before, seen = {}, None, []
-    table = pd.DataFrame()
-    while name:
-        path = Path(folder) / f"{name}.parquet"
-        if name in seen:
+    parts, about, seen, wanted = [], {}, [], name
+    while wanted:
+        path = Path(folder) / f"{wanted}.parquet"
+        if wanted in seen:
             raise ValueError(f"{path} branches off itself")
         if not path.is_file():
             raise ValueError(f"there is no log {path}" + (f", from which {seen[-1]} branched off" if seen else ""))
         found, own = read_metadata(path), pd.read_parquet(path)
-        table = own if before is None else pd.concat([own[own["step"] < before], table], ignore_index=True)
-        about, before, name = about or found, found["first_step"], trunk_of(found["parent"])
-        seen.append(path.stem)
-    return table, about
+        parts.insert(0, own[own["step"] < about["first_step"]] if seen else own)
+        seen.append(wanted)
+        about, wanted = found, trunk_of(found["parent"])
+    return pd.concat(parts, ignore_index=True), read_metadata(Path(folder) / f"{name}.parquet")
 
 
 def _shared(a, b):
