@@ -5,6 +5,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+MAX_STEPS = 10**8  # of a schedule: some arrays of so many numbers still fit into the memory of a small machine
+
 
 def integer(name, value, low=1, high=None):
     """`value` as an int in [low, high], or a ValueError that names it."""
@@ -14,6 +16,11 @@ def integer(name, value, low=1, high=None):
     if value < low or (high is not None and value > high):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
     return int(value)
+
+
+def steps(name, value, low=1):
+    """`value` as a number of steps, an int in [low, MAX_STEPS], or a ValueError that names it."""
+    return integer(name, value, low, MAX_STEPS)
 
 
 def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
