@@ -1,0 +1,193 @@
+"""Drawings that several notebooks share: a schedule beside its bound, sweeps over the rate, the loss of runs.
+
+Each draws on axes that it is given (`tuned` makes its own) and returns the numbers that were drawn. Where there are several
+schedules they come as ``{label: schedule}``. `kind` names the bound: "last" for the last iterate, `bounds.omega`, "average" for
+the averaged one, `bounds.average_omega`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from lastiterate import _check, bounds, logs
+from lastiterate.companion import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BOUNDS = {"last": bounds.omega, "average": bounds.average_omega}
+NAMES = {"last": r"$\Omega_t$", "average": "bound, average iterate"}
+
+
+def tuned(
+    etas: Mapping[str, ArrayLike],
+    colors: Iterable[str],
+    zoom: tuple[float, float],
+    kind: str = "last",
+    ends: bool = False,
+) -> tuple["Figure", "Axes", "Axes"]:
+    """A figure of two panels: schedules at their best rates, γ*η_t, and their bounds along the run.
+
+    Args:
+        etas: {label: schedule of shape (T,)}; the lengths may differ.
+        colors: one a schedule.
+        zoom: limits of the bound's axis, as factors of the lowest and the highest end.
+        kind: of the bound, for the best rates as well.
+        ends: whether the last value of each bound has a dot.
+
+    Returns:
+        (figure, axes of the schedules, axes of the bounds), without legends.
+
+    Raises:
+        ValueError: for an unknown kind.
+
+    Source: figures 2, 5, 13, 16 and 18 of Schaipp et al. 2025.
+    """
+    import matplotlib.pyplot as plt
+
+    bound = BOUNDS[_check.choice("kind", kind, BOUNDS)]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.2))
+    for (label, eta), color in zip(etas.items(), colors, strict=True):
+        rates = bounds.optimal_lr(eta, kind=kind)[0] * np.asarray(eta)
+        values = bound(rates)
+        style.curve(left, rates, color=color, label=label)
+        style.curve(right, values, color=color, label=label)
+        if ends:
+            right.plot(len(rates), values[-1], "o", ms=3.5, color=color, label=f"end, {label}")
+    left.set(xlabel="step $t$", ylabel=r"$\gamma^*\eta_t$", title="tuned schedules")
+    right.set(xlabel="step $t$", ylabel=NAMES[kind], title="bound")
+    style.zoom(right, *zoom)
+    return fig, left, right
+
+
+def sweep(
+    ax: "Axes",
+    etas: Mapping[str, ArrayLike],
+    colors: Iterable[str],
+    rates: ArrayLike,
+    kind: str = "last",
+    base: float = 10,
+    **marker: Any,
+) -> dict[str, float]:
+    """The bound at the last step against the base learning rate, γ*/γ + γ/γ* times Ω*/2, with a marker at the best one.
+
+    Args:
+        ax: its x axis becomes logarithmic with this base, its y axis with base 10.
+        etas: {label: schedule}.
+        colors: one a schedule.
+        rates: base learning rates γ, shape (n,).
+        kind: of the bound.
+        base: of the x axis.
+        **marker: of the best rates, passed on to ``ax.plot``; a star of size 8 by default.
+
+    Returns:
+        {label: best rate γ*}.
+
+    Source: figures 3, 4, 14, 15, 18 and 19 of Schaipp et al. 2025.
+    """
+    best, rates = {}, np.asarray(rates)
+    for (label, eta), color in zip(etas.items(), colors, strict=True):
+        best[label], lowest = bounds.optimal_lr(eta, kind=kind)
+        ax.plot(rates, at_rates(eta, rates, kind), color=color, label=label)
+        star = {"ls": "none", "marker": "*", "ms": 8, "color": color, "label": rf"$\gamma^*$, {label}"}
+        ax.plot(best[label], lowest, **star | marker)
+    ax.set_xscale("log", base=base)
+    ax.set_yscale("log", base=10)
+    return best
+
+
+def cuts(
+    ax: "Axes", x: ArrayLike, etas: Sequence[ArrayLike], rates: Iterable[float], kind: str = "last", circles: bool = False
+) -> dict[float | None, np.ndarray]:
+    """The bound at the last step of a family of schedules against its parameter: at fixed rates and, in black, at the best ones.
+
+    Args:
+        ax: matplotlib Axes.
+        x: parameter of each schedule, such as its cooldown fraction, shape (n,).
+        etas: n schedules.
+        rates: fixed base learning rates γ.
+        kind: of the bound.
+        circles: whether a circle marks the lowest point of each curve.
+
+    Returns:
+        {γ: values of shape (n,)}, with the key None for the best rates.
+
+    Source: figures 4b and 15 of Schaipp et al. 2025.
+    """
+    x, rates = np.asarray(x), list(rates)
+    fixed = np.array([at_rates(eta, rates, kind) for eta in etas])
+    curves: dict[float | None, np.ndarray] = dict(zip(rates, fixed.T, strict=True))
+    curves[None] = np.array([bounds.optimal_lr(eta, kind=kind)[1] for eta in etas])
+    for (rate, values), color in zip(curves.items(), [*style.colors(len(rates), "plasma"), "black"], strict=True):
+        ax.plot(x, values, color=color, label=r"$\gamma^*(c)$" if rate is None else rf"$\gamma$ = {rate}")
+        if circles:
+            circle = {"marker": "o", "ms": 5, "mfc": "none", "ls": "none", "clip_on": False}
+            name = "γ*" if rate is None else f"γ = {rate}"
+            ax.plot(x[values.argmin()], values.min(), color=color, label=f"best, {name}", **circle)
+    return curves
+
+
+def at_rates(eta: ArrayLike, rates: ArrayLike, kind: str = "last") -> np.ndarray:
+    """The bound at the last step of γ·eta for each base learning rate γ: T1/γ + γ·T2 by γ* and Ω* alone.
+
+    >>> from lastiterate.schedules import constant
+    >>> at_rates(constant(2), [0.5, 1.0])             # the first as in `bounds.omega`
+    array([1.  , 1.25])
+    """
+    best, lowest = bounds.optimal_lr(eta, kind=kind)
+    rates = np.asarray(rates, dtype=float)
+    return lowest / 2 * (best / rates + rates / best)
+
+
+def power_law(ax: "Axes", x: ArrayLike, y: ArrayLike, at: ArrayLike, name: str, size: float = 9) -> tuple[float, float]:
+    """Stars at (x, y) and, dashed, the least-squares fit y = A·x^B, in a schedule's colour.
+
+    Args:
+        ax: matplotlib Axes.
+        x, y: shape (n,), two points or more.
+        at: where the fit is drawn.
+        name: of the schedule.
+        size: of the stars.
+
+    Returns:
+        (A, B).
+
+    Source: figures 3 and 14 of Schaipp et al. 2025, y the best rate at a horizon x.
+    """
+    from scipy.optimize import curve_fit
+
+    x, y, at = (np.asarray(v, dtype=float) for v in (x, y, at))
+    (A, B), _ = curve_fit(lambda x, A, B: A * x**B, x, y, p0=(1.0, -0.5), xtol=1e-14, ftol=1e-14)
+    ax.plot(x, y, "*", ms=size, color=style.color(name), label=f"{name}: $\\gamma^*$")
+    ax.plot(at, A * at**B, "--", color=style.color(name), label=f"{A:.2f} · $T^{{{B:.3f}}}$")
+    return float(A), float(B)
+
+
+def curves_only(ax: "Axes", **options: Any) -> None:
+    """A legend of the curves alone, without the single points on them; options are those of ``ax.legend``."""
+    ax.legend(handles=[line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1], **options)
+
+
+def losses(ax: "Axes", runs: pd.DataFrame, colors: Iterable[str], label: str, **look: Any) -> dict[str, pd.Series]:
+    """Validation loss along each of some runs.
+
+    Args:
+        ax: matplotlib Axes.
+        runs: config table from `logs.find`, or some of its rows.
+        colors: one a run.
+        label: format of a run's label over the columns of the table, such as "{scheduler}, {horizon:,} steps".
+        **look: passed on to ``ax.plot``.
+
+    Returns:
+        {run: validation loss, a Series by step}.
+    """
+    log = logs.load(runs).dropna(subset="val_loss")
+    found = {}
+    for (run, row), color in zip(runs.iterrows(), colors, strict=True):
+        found[run] = log[log["run"] == run].set_index("step")["val_loss"]
+        ax.plot(found[run].index, found[run], color=color, label=label.format(**row), **look)
+    return found

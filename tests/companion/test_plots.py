@@ -1,0 +1,86 @@
+"""What several notebooks draw: the lines have the numbers of the bounds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lastiterate import bounds, logs, schedules
+from lastiterate.companion import plots, style
+
+ETAS = {"short": schedules.linear(20), "long": schedules.wsd(50, 0.4)}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    style.use()
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("last", bounds.omega), ("average", bounds.average_omega)])
+def test_tuned_schedules_and_their_bounds(kind, bound):
+    _, left, right = plots.tuned(ETAS, ["red", "blue"], (0.5, 2.0), kind=kind, ends=True)
+    assert [line.get_label() for line in left.get_lines()] == list(ETAS)
+    assert [line.get_label() for line in right.get_lines()] == ["short", "end, short", "long", "end, long"]
+    ends = []
+    for i, eta in enumerate(ETAS.values()):
+        rates = bounds.optimal_lr(eta, kind=kind)[0] * eta
+        np.testing.assert_allclose(left.get_lines()[i].get_ydata(), rates)
+        np.testing.assert_allclose(right.get_lines()[2 * i].get_ydata(), bound(rates))
+        ends.append(bound(rates)[-1])
+        assert right.get_lines()[2 * i + 1].get_xydata().tolist() == [[eta.size, ends[-1]]]
+    assert right.get_ylim() == pytest.approx((0.5 * min(ends), 2 * max(ends)))
+
+
+def test_tuned_refuses_an_unknown_bound():
+    with pytest.raises(ValueError, match="kind must be one of 'last', 'average'"):
+        plots.tuned(ETAS, ["red", "blue"], (0.5, 2.0), kind="best")
+
+
+@pytest.mark.parametrize("kind", ["last", "average"])
+def test_sweep_is_the_bound_at_each_rate_and_its_minimum(kind):
+    ax = plt.figure().subplots()
+    rates = np.geomspace(0.01, 1, 7)
+    best = plots.sweep(ax, ETAS, ["red", "blue"], rates, kind, base=2, marker="o")
+    assert best == {name: bounds.optimal_lr(eta, kind=kind)[0] for name, eta in ETAS.items()}
+    curve, star = ax.get_lines()[2:]
+    expected = [plots.BOUNDS[kind](rate * ETAS["long"], horizons=50) for rate in rates]
+    np.testing.assert_allclose(curve.get_ydata(), expected, rtol=1e-12)
+    assert (curve.get_label(), star.get_label()) == ("long", r"$\gamma^*$, long") and star.get_marker() == "o"
+    np.testing.assert_allclose(star.get_xydata(), [bounds.optimal_lr(ETAS["long"], kind=kind)])
+    assert (ax.get_xscale(), ax.get_yscale(), ax.xaxis.get_transform().base) == ("log", "log", 2)
+    plots.curves_only(ax, fontsize=7)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["short", "long"]
+
+
+def test_cuts_touch_their_envelope_from_above():
+    ax = plt.figure().subplots()
+    fractions = np.array([0.1, 0.5, 1.0])
+    etas = [schedules.wsd(60, c) for c in fractions]
+    best = bounds.optimal_lr(etas[1])[0]
+    curves = plots.cuts(ax, fractions, etas, [best, 0.02], circles=True)
+    assert list(curves) == [best, 0.02, None]
+    assert curves[best][1] == pytest.approx(curves[None][1], rel=1e-14) and np.all(curves[0.02] >= curves[None])
+    np.testing.assert_allclose(curves[0.02], [bounds.omega(0.02 * eta, horizons=60) for eta in etas], rtol=1e-12)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert lines["best, γ*"].get_xydata().tolist() == [[1.0, curves[None].min()]]
+    assert len(lines) == 6 and lines[r"$\gamma^*(c)$"].get_color() == "black"
+
+
+def test_power_law_finds_the_exponent():
+    ax = plt.figure().subplots()
+    x = np.array([100, 200, 400])
+    A, B = plots.power_law(ax, x, 3 * x**-0.5, [100, 900], "wsd")
+    assert (pytest.approx(3, rel=1e-9), pytest.approx(-0.5, rel=1e-9)) == (A, B)
+    np.testing.assert_allclose(ax.get_lines()[1].get_xydata(), [[100, 0.3], [900, 0.1]], rtol=1e-8)
+    assert ax.get_lines()[1].get_label() == "3.00 · $T^{-0.500}$"
+
+
+def test_losses_of_recorded_runs(repository):
+    runs = logs.find("nano", scheduler="cosine", horizon=400, seed=0)
+    ax = plt.figure().subplots()
+    found = plots.losses(ax, runs, ["red"] * len(runs), "{scheduler}, lr {lr:g}", lw=1)
+    assert list(found) == list(runs.index) and len(ax.get_lines()) == len(runs)
+    for line, (run, row) in zip(ax.get_lines(), runs.iterrows(), strict=True):
+        assert line.get_label() == f"cosine, lr {row['lr']:g}"
+        assert line.get_xdata()[-1] == 400 and found[run].iloc[-1] == pytest.approx(row["final_val_loss"], rel=1e-6)
