@@ -27,7 +27,9 @@ def main():
     print(f"start: python -c 'import numpy' {1000 * numpy:.0f} ms of CPU time; least of {REPEAT}")
     for words, asked in ((["bound", "linear", "--steps", "100"], 2.0), (["--help"], 1.5)):
         seconds = cpu_seconds([command, *words])
-        print(f"start: lastiterate {' '.join(words)}: {1000 * seconds:.0f} ms, {seconds / numpy:.2f} times that (asked: {asked:g})")
+        print(
+            f"start: lastiterate {' '.join(words)}: {1000 * seconds:.0f} ms, {seconds / numpy:.2f} times that (asked: {asked:g})"
+        )
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def test_notebooks_and_manifest_agree(repository, listed):
     }
     assert names == {n for n in on_disk if "checkpoint" not in n} == {figure["notebook"] for figure in listed["figures"]}
     for name in names:
-        assert outputs.drawn(repository / "notebooks" / f"{name}.ipynb") == {f["id"] for f in listed["figures"] if f["notebook"] == name}
+        assert outputs.drawn(repository / "notebooks" / f"{name}.ipynb") == {
+            f["id"] for f in listed["figures"] if f["notebook"] == name
+        }
 
 
 def test_notebooks_read_well_unexecuted(repository, listed):
@@ -140,7 +142,9 @@ def test_commands_import_no_more_than_they_need(words, apart):
 
 
 def test_floors_of_the_house(repository):
-    done = subprocess.run([str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=repository, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=repository, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,4 +1,4 @@
-"""The core of an installed wheel with NumPy and SciPy alone: its doctests, closed forms, the four commands, and what a missing extra says.
+"""The core of an installed wheel with NumPy and SciPy alone: doctests, closed forms, four commands, what a missing extra says.
 
 Run by tests/try_core.sh in an environment that has no pytest.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from lastiterate import bounds, design, schedules, transfer
 
-CORE = "bounds design transfer schedules.compose schedules.families schedules.spec _check _extras".split()
+CORE = ["bounds", "design", "transfer", "schedules.compose", "schedules.families", "schedules.spec", "_check", "_extras"]
 
 
 def installed():
@@ -51,14 +51,14 @@ def run(*words, status=0):
 
 
 def commands():
-    assert "0.10063" in run("bound", "wsd:cooldown=0.2", "linear", "--steps", "400", "--lr", "0.02", "--out", "one.csv", status=2) + run(
-        "bound", "linear", "--steps", "400"
-    )
+    assert "0.10063" in run("bound", "linear", "--steps", "400", "--out", "omega.csv")
+    assert "Ω at --lr" in run("bound", "wsd:cooldown=0.2,warmup=40", "cosine", "--steps", "400", "--lr", "0.02")
     assert "0.374 ×" in run("extend", "--from", "50000", "--to", "200000", "--out", "plan.csv")
+    assert "200,000" in run("bound", "plan.csv")
     assert "Multiply the rate by 1.9" in run("transfer", "wsd", "linear", "--steps", "8000", "--lr", "1e-3")
     assert "0.20011391" in run("optimal", "--steps", "100", "--out", "best.csv")
     assert "no schedule is below" in run("optimal", "--steps", "100", "--taken", "50", "--rate", "0.1")
-    assert "linear" in run("bound", "plan.csv", "best.csv", "linear", "--steps", "100", status=2) + run("bound", "linear", "--steps", "9")
+    assert "must have 9 rows" in run("bound", "best.csv", "--steps", "9", status=2)
     assert run("--version").startswith("lastiterate ")
     assert "usage: lastiterate bound" in run("bound", "--help")
 

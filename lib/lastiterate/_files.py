@@ -6,11 +6,12 @@ import os
 import re
 import socket
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """A path beside `path` to write to; put in its place when the block ends, removed when the block fails.
 
     Its name says whose it is, so that `sweep` can remove what a killed process has left.
@@ -25,7 +26,7 @@ def atomic(path):
         partial.unlink(missing_ok=True)
 
 
-def write_atomic(path, content):
+def write_atomic(path: str | os.PathLike, content: bytes) -> None:
     """Write bytes; an equal file is left untouched."""
     path = Path(path)
     if path.is_file() and path.read_bytes() == content:
@@ -34,7 +35,7 @@ def write_atomic(path, content):
         partial.write_bytes(content)
 
 
-def sweep(folder, name=None):
+def sweep(folder: str | os.PathLike, name: str | None = None) -> None:
     """Remove the partial files that killed processes of this machine have left in a folder, of one file or of all."""
     host = re.escape(socket.gethostname())
     for partial in Path(folder).glob(f"{'*' if name is None else glob.escape(name)}.*.partial"):
@@ -43,7 +44,7 @@ def sweep(folder, name=None):
             partial.unlink(missing_ok=True)
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     """Whether there is a process of that number."""
     try:
         os.kill(pid, 0)

@@ -1,5 +1,6 @@
 """Processes that end with the one that started them, and take along what they have started."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ PARENT = "LASTITERATE_PARENT"  # environment variable: number of the process tha
 GRACE = 10.0  # seconds between being asked to end and being ended
 
 
-def end_with(parent, grace=GRACE):
+def end_with(parent: int, grace: float = GRACE) -> None:
     """Ask this process to end (SIGTERM) once its parent has, however that ended; if it does not, end it and its children.
 
     Args:
@@ -28,14 +29,12 @@ def end_with(parent, grace=GRACE):
     threading.Thread(target=watch, daemon=True, name="end with parent").start()
 
 
-def kill_children():
+def kill_children() -> None:
     """Kill all processes that this one has started, and those that they have."""
     try:
-        import psutil
-    except ImportError:  # comes with the extra "notebooks", whose kernels this is for
+        import psutil  # comes with the extra "notebooks", whose kernels this is for
+    except ImportError:
         return
     for child in psutil.Process().children(recursive=True):
-        try:
+        with contextlib.suppress(psutil.Error):  # it has ended
             child.kill()
-        except psutil.Error:  # has ended
-            pass

@@ -85,7 +85,9 @@ def test_what_is_said(words, message, capsys):
         assert cli.main(words.split()) == 0
 
 
-@pytest.mark.parametrize("words", ["bound linear --steps x", "bound", "bound linear --stepz 9", "extend --from 9", "refine", "convex"])
+@pytest.mark.parametrize(
+    "words", ["bound linear --steps x", "bound", "bound linear --stepz 9", "extend --from 9", "refine", "convex"]
+)
 def test_what_the_parser_refuses_is_one_line_too(words, capsys):
     exits(capsys, *words.split())
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 
+import processes
 from lastiterate import cli
 from lastiterate.companion import dependencies, manifest, notebooks
 from lastiterate.logs import published
@@ -36,6 +36,7 @@ def save_figure(name, value):
     return f"fig, ax = plt.subplots()\nax.plot([1, 2], [0, {value}], label='a')\nstyle.save(fig, '{name}')"
 
 
+PATHS = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
 PARAMETERS = """
 height = 3  # of the line, e.g. h = 3
 label = 'x'  # its name
@@ -178,7 +179,7 @@ def test_names_of_files_are_those_of_the_callers_folder(repo):
 def test_killed_and_run_again(repo, after):
     environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache")}
     command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
+    environment["PYTHONPATH"] = PATHS
     process = subprocess.Popen(command, cwd=repo, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
     time.sleep(after)
     os.killpg(process.pid, signal.SIGKILL)
@@ -220,7 +221,10 @@ KILLS = [(number, after) for number in (signal.SIGKILL, signal.SIGTERM) for afte
 @pytest.mark.parametrize(("number", "after"), KILLS)
 def test_a_kill_of_the_main_process_leaves_nothing_running_and_nothing_half_written(repo, number, after):
     command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]
-    environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache"), "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))}
+    environment = os.environ | {
+        "LASTITERATE_CACHE": str(repo / "cache"),
+        "PYTHONPATH": PATHS,
+    }
     process, mark = processes.start(command, cwd=repo, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     time.sleep(after)
     process.send_signal(number)

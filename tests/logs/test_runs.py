@@ -8,7 +8,9 @@ import pytest
 from lastiterate import cli, design, logs, schedules, trainer
 from lastiterate.logs import published, runs
 
-needs_logs = pytest.mark.skipif(bool(published.missing("schaipp2025")), reason=f"the authors' logs are not here: {published.HOW_TO}")
+needs_logs = pytest.mark.skipif(
+    bool(published.missing("schaipp2025")), reason=f"the authors' logs are not here: {published.HOW_TO}"
+)
 
 
 def log(train, val, **config):

@@ -1,15 +1,18 @@
 """The command line `lastiterate`: which rate, which cooldown, how to go on, what the norms say; a file a command.
 
-A command's file has HELP, a line; EXAMPLE, a call; `add_arguments`, and `run`, which returns the exit status. What they raise ends
-here: bad input, a missing extra or a file that cannot be had in one line and status 2, Ctrl-C in one line and status 130, anything else
-is a bug, and said to be one. With LASTITERATE_DEBUG=1 the traceback is shown.
+A command's file has HELP, a line; EXAMPLE, a call; `add_arguments`, and `run`, which returns the exit status. What they raise
+ends here: bad input, a missing extra or a file that cannot be had in one line and status 2, Ctrl-C in one line and status 130;
+anything else is a bug, and said to be one. With LASTITERATE_DEBUG=1 the traceback is shown.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
 import sys
+from types import ModuleType
+from typing import NoReturn
 
 import lastiterate
 
@@ -19,19 +22,19 @@ GROUPS = {
     "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
-ABOUT = """Learning-rate-schedule theory to understand, check and use. Schedules are written as `schedules.named` takes them, a name with
-parameters such as wsd:cooldown=0.2,warmup=300, or a CSV file. G and D are 1 unless given, so that bounds are in units of D*G and
-rates in units of D/G; where a rate that was tuned in practice is given (--lr), what is printed is in its units."""
+ABOUT = """Learning-rate-schedule theory to understand, check and use. Schedules are written as `schedules.named` takes them: a
+name with parameters, such as wsd:cooldown=0.2,warmup=300, or a CSV file. G and D are 1 unless given, so that bounds are in units
+of D*G and rates in units of D/G; where a rate that was tuned in practice is given (--lr), what is printed is in its units."""
 
 
 class Parser(argparse.ArgumentParser):
     """Of one command: an error is one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
@@ -44,10 +47,8 @@ def main(argv=None):
         print(f"error: the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}", file=sys.stderr)
         return 2
     debug = os.environ.get("LASTITERATE_DEBUG", "") not in ("", "0")
-    try:
+    with contextlib.suppress(ValueError):  # where this is not the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
-    except ValueError:  # not in the main thread
-        pass
     if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
         from lastiterate import _processes
 
@@ -78,12 +79,12 @@ def main(argv=None):
         return 70
 
 
-def command_module(name):
+def command_module(name: str) -> ModuleType:
     """The module of a command."""
     return importlib.import_module(f"lastiterate.cli.{name}")
 
 
-def parser(name, command):
+def parser(name: str, command: ModuleType) -> Parser:
     """Parser of a command's options."""
     made = Parser(
         prog=f"lastiterate {name}",

@@ -1,5 +1,6 @@
 """What commands share: columns of text, options for G and D, files that are written."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -27,18 +28,18 @@ def grad_norms(args, T):
     return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
 
 
-def number(value, digits=5):
+def number(value: float, digits: int = 5) -> str:
     """A number as text."""
     return f"{value:.{digits}g}"
 
 
-def columns(rows):
+def columns(rows: list[list[str]]) -> list[str]:
     """Rows of text, padded to columns, as lines."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def output(path, suffix, ours, name="out"):
+def output(path: str | Path, suffix: str, ours: bytes, name: str = "out") -> Path:
     """The path of a file to write; a file that is there already is replaced only where it is one that this command wrote.
 
     Args:
@@ -62,7 +63,7 @@ def output(path, suffix, ours, name="out"):
     return path
 
 
-def write_csv(path, heading, rows):
+def write_csv(path: Path, heading: Iterable[str], rows: Iterable[Iterable[float]]) -> None:
     """Write a table of numbers."""
     from lastiterate._files import write_atomic
 

@@ -1,12 +1,14 @@
 """Ω, the bound on the loss after the last step, and its best learning rate, for one or several schedules."""
 
+import argparse
+
 from lastiterate.cli import _shared
 
 HELP = "Ω and the best rate of schedules"
 EXAMPLE = "lastiterate bound wsd:cooldown=0.2 linear cosine --steps 10000"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("schedules", nargs="+", metavar="SCHEDULE", help="such as wsd:cooldown=0.2,shape=1-sqrt, or a CSV file")
     parser.add_argument("--steps", type=int, help="T; not needed for CSV files")
     parser.add_argument("--lr", type=float, help="a base learning rate, to see Ω at it, too")
@@ -14,7 +16,7 @@ def add_arguments(parser):
     _shared.add_norms(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     from lastiterate import _check, bounds, schedules
 
     if args.out and len(args.schedules) > 1:
@@ -36,6 +38,8 @@ def run(args):
     print("\n".join(_shared.columns([heading, *table])))
     if out:
         rates = (args.lr if at else lr) * eta
-        _shared.write_csv(out, ("step", "lr", "omega"), zip(range(1, eta.size + 1), rates, bounds.omega(rates, G, args.D), strict=True))
+        _shared.write_csv(
+            out, ("step", "lr", "omega"), zip(range(1, eta.size + 1), rates, bounds.omega(rates, G, args.D), strict=True)
+        )
         print(f"written: {out}")
     return 0

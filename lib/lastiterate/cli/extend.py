@@ -1,12 +1,14 @@
 """Plans for going on from a wsd run: a lower rate, a longer cooldown, both unchanged, and the certified best for the bound."""
 
+import argparse
+
 from lastiterate.cli import _shared
 
 HELP = "how to go on with a wsd run"
 EXAMPLE = "lastiterate extend --from 50000 --to 200000 --cooldown 0.2 --lr 1e-3"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", type=int, required=True, metavar="T1", help="steps that the run was tuned for")
     parser.add_argument("--to", type=int, required=True, metavar="T2", help="steps that it shall have")
     parser.add_argument("--cooldown", type=float, default=0.2, help="its cooldown fraction; default 0.2")
@@ -14,7 +16,7 @@ def add_arguments(parser):
     parser.add_argument("--out", help="CSV file for the schedule of the better plan")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from lastiterate import _check, bounds, design, schedules, transfer

@@ -1,5 +1,6 @@
 """Run every notebook of the repository whose inputs changed, then print its figures and claims (`make figures`)."""
 
+import argparse
 import os
 from pathlib import Path
 
@@ -7,12 +8,12 @@ HELP = "run the notebooks whose inputs changed, print figures and claims"
 EXAMPLE = "lastiterate figures"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="NOTEBOOK", help="run this one in place, whether its inputs changed or not")
     parser.add_argument("--without-logs", action="store_true", help="with --only: leave its cells of the authors' logs out")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     from lastiterate import _extras
 
     for module in ("papermill", "matplotlib", "yaml"):

@@ -1,12 +1,14 @@
 """The schedule that minimises the bound, under constraints, with a proof that no schedule has a lower one."""
 
+import argparse
+
 from lastiterate.cli import _shared
 
 HELP = "the best schedule for the bound"
 EXAMPLE = "lastiterate optimal --steps 2000 --taken 1000 --rate 0.016 --monotone"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, required=True, help="T")
     parser.add_argument("--prefix", metavar="CSV", help="schedule of the steps that were taken already, times --rate")
     parser.add_argument("--taken", type=int, metavar="N", help="or: N steps were taken at a constant --rate")
@@ -18,7 +20,7 @@ def add_arguments(parser):
     _shared.add_norms(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from lastiterate import _check, bounds, design, schedules

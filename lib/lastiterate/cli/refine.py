@@ -1,5 +1,6 @@
 """A log's gradient norms become a schedule file and a picture of it; `lastiterate train --schedule FILE` trains with it."""
 
+import argparse
 from pathlib import Path
 
 from lastiterate.cli import _shared
@@ -8,7 +9,7 @@ HELP = "a schedule from a log's gradient norms"
 EXAMPLE = "lastiterate refine log.csv --column grad_norm --power 2 --horizon 10000"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", help="CSV (also of Weights & Biases) or Parquet file with a run's gradient norms")
     parser.add_argument("--column", help="its column; needed where there are several")
     parser.add_argument("--run", dest="run_name", help="which run, where the file has several")
@@ -20,7 +21,7 @@ def add_arguments(parser):
     parser.add_argument("--out", help="schedule file; by default <log>.refined.csv here; the picture is beside it, .png")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     import sys
     import warnings
 

@@ -1,12 +1,14 @@
 """The tuned rate of one schedule, carried to another schedule or horizon."""
 
+import argparse
+
 from lastiterate.cli import _shared
 
 HELP = "a tuned rate for another schedule or horizon"
 EXAMPLE = "lastiterate transfer wsd:cooldown=0.2 linear --steps 10000 --to-steps 40000 --lr 1e-3"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tuned", metavar="FROM", help="schedule whose rate is known")
     parser.add_argument("wanted", metavar="TO", help="schedule whose rate is wanted")
     parser.add_argument("--steps", type=int, help="steps of the first")
@@ -14,7 +16,7 @@ def add_arguments(parser):
     parser.add_argument("--lr", type=float, help="the tuned base learning rate")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     from lastiterate import _check, bounds, schedules, transfer
 
     rated = args.lr is not None

@@ -1,14 +1,16 @@
 """Compute the table of exact worst cases, data/worstcase.csv; goes on where it was stopped (`make worstcase`)."""
 
+import argparse
+
 HELP = "compute the table of exact worst cases"
 EXAMPLE = "lastiterate worstcase build/worstcase.csv"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", help="table, .csv; what it has already is not computed again")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     from lastiterate import worstcase
 
     worstcase.record(args.out)

@@ -2,13 +2,23 @@
 
 import math
 import os
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lastiterate.companion import outputs
 
 
-def claim(id, *, paper, measured, tolerance=0.0, note="", source="the paper"):
+def claim(
+    id: str,
+    *,
+    paper: float | ArrayLike | str,
+    measured: float | ArrayLike | bool | None,
+    tolerance: float = 0.0,
+    note: str = "",
+    source: str = "the paper",
+) -> dict[str, Any]:
     """Record what a paper states beside what is measured here, and show the verdict.
 
     Args:
@@ -62,7 +72,7 @@ def claim(id, *, paper, measured, tolerance=0.0, note="", source="the paper"):
     return record
 
 
-def show(value):
+def show(value: object) -> str:
     """A claim's value as short text.
 
     >>> show([0.5, 1]), show(True), show(None)

@@ -1,7 +1,7 @@
 """What a notebook's outputs depend on, and whether they are up to date.
 
-A notebook depends on itself, on the library files that it imports (and those that they import), on the data files that it names, and
-on requirements.lock.
+A notebook depends on itself, on the library files that it imports (and those that they import), on the data files that it names,
+and on requirements.lock.
 """
 
 import ast
@@ -15,7 +15,7 @@ from lastiterate.companion import outputs
 LIBRARY = Path(__file__).parents[1]
 
 
-def up_to_date(root, name, listed, logs_here):
+def up_to_date(root: Path, name: str, listed: dict, logs_here: bool) -> bool:
     """Whether a notebook's figures are those of its present inputs, and of the authors' logs where they are here."""
     last = stamp(root, name)
     if last.get("inputs") != signature(root, name) or (logs_here and not last.get("logs") and has_logs_cells(root, name)):
@@ -24,13 +24,11 @@ def up_to_date(root, name, listed, logs_here):
     return all((root / "figures" / f"{figure}.{suffix}").is_file() for figure in mine for suffix in ("png", "json"))
 
 
-def signature(root, name):
+def signature(root: Path, name: str) -> dict[str, int]:
     """{file: its time of change} of everything that a notebook's outputs depend on."""
     path = find(root, name)
-    code = "\n".join(
-        line for cell in outputs.cells(path) if cell["cell_type"] == "code" for line in "".join(cell["source"]).splitlines() if line[:1] not in "%!"
-    )
-    modules, files = _uses(code, path.parent, root / "data")
+    code = (line for cell in outputs.cells(path) if cell["cell_type"] == "code" for line in "".join(cell["source"]).splitlines())
+    modules, files = _uses("\n".join(line for line in code if line[:1] not in "%!"), path.parent, root / "data")
     for module in modules:
         files |= _module_files(module)
     files |= {path, root / "requirements.lock"}
@@ -61,7 +59,7 @@ def _uses(code, folder, data=None):
     modules, files = set(), set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lastiterate":
-            inner = node.module.partition(".")[2]
+            inner = (node.module or "").partition(".")[2]
             modules |= {inner} - {""} | {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
         elif isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("lastiterate.")}
@@ -80,12 +78,12 @@ def _named_files(text, folder, data):
     return {path.resolve() for path in names if path.is_file()}
 
 
-def has_logs_cells(root, name):
+def has_logs_cells(root: Path, name: str) -> bool:
     """Whether a notebook has cells that need the authors' logs."""
     return any("logs" in cell["metadata"].get("tags", []) for cell in outputs.cells(find(root, name)))
 
 
-def find(root, name):
+def find(root: Path, name: str) -> Path:
     """A notebook's file, by its name "paper/notebook", or by the notebook's alone where that is unique."""
     folder = root / "notebooks"
     known = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.ipynb"))}
@@ -97,7 +95,7 @@ def find(root, name):
     return known[found[0]]
 
 
-def stamp(root, name):
+def stamp(root: Path, name: str) -> dict:
     """What was noted when a notebook was last run: `inputs`, its signature, and `logs`, whether their cells ran; or nothing."""
     try:
         found = json.loads(_stamp_file(root, name).read_text(encoding="utf-8"))
@@ -106,7 +104,7 @@ def stamp(root, name):
     return found if isinstance(found, dict) else {}
 
 
-def note(root, name, inputs, with_logs):
+def note(root: Path, name: str, inputs: dict[str, int], with_logs: bool) -> None:
     """Write the stamp of a notebook that was run."""
     text = json.dumps({"inputs": inputs, "logs": with_logs}, indent=1)
     write_atomic(_stamp_file(root, name), text.encode())

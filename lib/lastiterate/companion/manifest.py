@@ -1,16 +1,16 @@
-"""The list of figures, ``figures/manifest.yml``: paper, number, notebook and source of data of each; the gallery is made from it."""
+"""The list of figures, ``figures/manifest.yml``: paper, number, notebook, source of data; the gallery is made from it."""
 
 from pathlib import Path
 
 from lastiterate.logs import published
 
 
-def root():
+def root() -> Path:
     """The repository's folder: the nearest one above the working directory with a figure manifest, or the directory itself."""
     return published.above(Path.cwd()) or Path.cwd()
 
 
-def read(folder=None):
+def read(folder: Path | None = None) -> dict:
     """The list of figures, ``figures/manifest.yml``, as a dict with `papers`, `notebooks` and `figures`."""
     import yaml
 
@@ -18,7 +18,7 @@ def read(folder=None):
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def gallery(listed):
+def gallery(listed: dict) -> str:
     """Text of ``figures/README.md`` from the manifest: every figure with its number, one line, its notebook and its data."""
     lines = ["# Gallery", "", "Made from [manifest.yml](manifest.yml) by `make figures`; do not edit.", ""]
     for paper, about in listed["papers"].items():

@@ -1,7 +1,7 @@
 """Run the notebooks: all whose inputs changed (`make figures`), or one with other parameters (`make notebook`).
 
-Cells tagged `logs` need the authors' logs: where those cannot be had the cells are left out and keep their committed outputs. What is
-written into the repository has no times, paths or machine names in it.
+Cells tagged `logs` need the authors' logs: where those cannot be had the cells are left out and keep their committed outputs.
+What is written into the repository has no times, paths or machine names in it.
 """
 
 import ast
@@ -30,7 +30,7 @@ KERNEL = {
 }
 
 
-def make_figures(root):
+def make_figures(root: Path) -> int:
     """Run what changed, two notebooks at a time, refresh the gallery, print both tables. Returns the exit status."""
     listed = manifest.read(root)
     for folder in ("figures", "notebooks", "build"):  # what a killed run may have left
@@ -51,7 +51,7 @@ def make_figures(root):
     return 1 if failed else 0
 
 
-def run(root, name, assignments):
+def run(root: Path, name: str, assignments: list[str]) -> int:
     """Run one notebook with other parameters into build/<name>.ipynb, its figures into build/figures. Returns 0."""
     path = dependencies.find(root, name)
     name = path.relative_to(root / "notebooks").with_suffix("").as_posix()
@@ -72,14 +72,14 @@ def run(root, name, assignments):
     return 0
 
 
-def parameters_of(path):
+def parameters_of(path: Path) -> dict[str, tuple]:
     """{name: (default, comment)} of a notebook's parameters cell."""
     code = next("".join(cell["source"]) for cell in outputs.cells(path) if "parameters" in cell["metadata"].get("tags", []))
     namespace, known = {}, {}
     exec(code, namespace)
     for node in ast.parse(code).body:
-        if isinstance(node, ast.Assign):
-            comment = code.splitlines()[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            comment = code.splitlines()[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode()
             known[node.targets[0].id] = namespace[node.targets[0].id], comment.strip(" #")
     return known
 
@@ -101,7 +101,7 @@ def _parsed(name, text, default):
     return value
 
 
-def refresh(root, name, with_logs, progress=False):
+def refresh(root: Path, name: str, with_logs: bool, progress: bool = False) -> int:
     """Run one notebook with its own parameters, its figures into figures/, and renew its outputs in place. Returns 0."""
     path = dependencies.find(root, name)
     scratch = root / "build" / "runs" / f"{name}.ipynb"
@@ -198,6 +198,7 @@ def _run_all(root, names, with_logs):
         with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
             running.add(process)
             with concurrent.futures.ThreadPoolExecutor(1) as reader:
+                assert process.stdout and process.stderr
                 errors = reader.submit(process.stderr.read)
                 for line in process.stdout:
                     if line.startswith("cell "):

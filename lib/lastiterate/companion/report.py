@@ -1,10 +1,12 @@
 """The two tables that end `make figures`: figures drawn or not and why, and claims."""
 
+from pathlib import Path
+
 from lastiterate.companion import claims, dependencies, outputs
 from lastiterate.logs import published
 
 
-def tables(root, listed, failed):
+def tables(root: Path, listed: dict, failed: dict[str, str]) -> str:
     """The two tables that end `make figures`: figures drawn or not and why, and claims."""
     figure_lines, claim_lines, notes, states, verdicts = [], [], [], [], []
     for book in listed["notebooks"]:
@@ -35,6 +37,6 @@ def tables(root, listed, failed):
     return "\n  ".join(["\nFigures", *columns(figure_lines), *total, "\nClaims", *columns(claim_lines), counts])
 
 
-def columns(rows):
+def columns(rows: list[tuple]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

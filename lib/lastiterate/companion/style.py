@@ -3,16 +3,27 @@
 A notebook calls `use()` once, draws, and ends a figure with ``save(fig, "schaipp2025/fig02")``.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lastiterate._files import write_atomic
 from lastiterate.companion import manifest, outputs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from pandas import DataFrame, Series
 
 COLORS = {  # one colour a schedule, everywhere
     "cosine": "#c1432e",
@@ -44,7 +55,7 @@ DIGITS = 6  # significant digits of numbers in JSON: enough to check, too few fo
 MAX_POINTS = 1500  # points of a curve that are drawn; see `thin`
 
 
-def use():
+def use() -> None:
     """Set Matplotlib's defaults for this project: sizes, grid, fonts, a vector-friendly PDF, no dates."""
     import matplotlib as mpl
     import seaborn as sns
@@ -77,7 +88,7 @@ def use():
     mpl.use("agg")  # `save` shows a figure, the notebook must not do so a second time
 
 
-def color(schedule, i=0, n=1):
+def color(schedule: str, i: int = 0, n: int = 1) -> str:
     """Colour of a schedule; the i-th of n shades of it, from light to full, where there are several (horizons, say).
 
     >>> color("linear"), color("linear", 2, 3) == color("linear")
@@ -90,10 +101,10 @@ def color(schedule, i=0, n=1):
     if n == 1:
         return COLORS[schedule]
     rgb, strength = np.array(to_rgb(COLORS[schedule])), 0.35 + 0.65 * i / (n - 1)
-    return to_hex(1 - strength * (1 - rgb))
+    return to_hex(tuple(1 - strength * (1 - rgb)))
 
 
-def colors(n, name="viridis"):
+def colors(n: int, name: str = "viridis") -> list[str]:
     """n colours of a sequential colour map, dark to light, for a parameter that is not a schedule (a fraction, a rate).
 
     >>> len(colors(10))
@@ -105,7 +116,7 @@ def colors(n, name="viridis"):
     return [to_hex(c) for c in colormaps[name](np.linspace(0.05, 0.9, n))]
 
 
-def curve(ax, values, **style):
+def curve(ax: Axes, values: NDArray, **style: Any) -> Line2D:
     """Plot one value a step against the steps 1..T, thinned; returns the line.
 
     Args:
@@ -116,7 +127,7 @@ def curve(ax, values, **style):
     return ax.plot(*thin(np.arange(1, len(values) + 1), np.asarray(values)), **style)[0]
 
 
-def band(ax, log, column, **style):
+def band(ax: Axes, log: DataFrame, column: str, **style: Any) -> Series:
     """Plot the mean over runs of a column of their logs against the step, and their range as a band.
 
     Args:
@@ -136,7 +147,7 @@ def band(ax, log, column, **style):
     return mean
 
 
-def thin(x, *ys):
+def thin(x: NDArray, *ys: NDArray) -> tuple[NDArray, ...]:
     """Curves with at most MAX_POINTS of their points: evenly spaced ones, and more and more towards both ends.
 
     Args:
@@ -157,30 +168,31 @@ def thin(x, *ys):
     return tuple(np.asarray(a)[keep] for a in (x, *ys))
 
 
-def zoom(ax, low=0.9, high=2.5):
+def zoom(ax: Axes, low: float = 0.9, high: float = 2.5) -> None:
     """Limit the y axis to where curves end: from `low` times the lowest end to `high` times the highest."""
-    ends = [line.get_ydata()[-1] for line in ax.get_lines() if len(line.get_ydata()) > 1]
+    curves = [np.asarray(line.get_ydata()) for line in ax.get_lines()]
+    ends = [curve[-1] for curve in curves if len(curve) > 1]
     ax.set_ylim(low * min(ends), high * max(ends))
 
 
-def headroom(ax, factor=2.0):
+def headroom(ax: Axes, factor: float = 2.0) -> None:
     """Raise the top of a logarithmic y axis by a factor, to make room for a legend."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, factor * high)
 
 
-def ticks(ax, values):
+def ticks(ax: Axes, values: Sequence[float]) -> None:
     """Ticks of the x axis at these values and nowhere else, with plain numbers: for a logarithmic axis with few points."""
     ax.set_xticks(values, [f"{value:g}" for value in values])
     ax.set_xticks([], minor=True)
 
 
-def thousands(ax):
+def thousands(ax: Axes) -> None:
     """Label the x axis in thousands of steps: 25k, 50k, …"""
     ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
 
 
-def save(fig, name):
+def save(fig: Figure, name: str) -> None:
     """Write a figure as PNG, PDF and JSON of the plotted numbers, and show it.
 
     Args:

@@ -1,8 +1,8 @@
 """Training runs as tables.
 
-`formats` reads one log into the one schema, `runs` finds the authors' runs and this repository's by their attributes, `norms` takes
-gradient norms out of a log, `published` downloads what is published, verified. ``logs.read``, ``logs.find``, ``logs.load`` and
-``logs.norms`` are found here.
+`formats` reads one log into the one schema, `runs` finds the authors' runs and this repository's by their attributes, `norms`
+takes gradient norms out of a log, `published` downloads what is published, verified. ``logs.read``, ``logs.find``, ``logs.load``
+and ``logs.norms`` are found here.
 """
 
 from lastiterate import _extras

@@ -1,7 +1,7 @@
 """Log files as tables: from a suffix to the one schema.
 
 A log has a row a step, with the columns COLUMNS: `run`, `step` (counted from 1; a validation before the first step has 0), `lr`
-(the learning rate itself, γ·η_t), `train_loss`, `val_loss`, `grad_norm` (l2, before clipping). What was not logged at a step is NaN.
+(the learning rate itself, γ·η_t), `train_loss`, `val_loss`, `grad_norm` (l2, before clipping). What was not logged is NaN.
 """
 
 import json
@@ -15,7 +15,7 @@ COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
 EXTRA = ["tokens", "grad_norm_l1", "update_norm"]  # columns of this project's trainer, kept where a log has them
 
 
-def read(path, run=None, **columns):
+def read(path: str | os.PathLike, run: str | None = None, **columns: str) -> pd.DataFrame:
     """One log file as a table: the authors' JSON, or a CSV or Parquet file of one's own.
 
     Args:
@@ -61,7 +61,7 @@ def read(path, run=None, **columns):
     return table.assign(run=run or path.stem)[COLUMNS + [name for name in EXTRA if name in table]]
 
 
-def file(path, suffixes):
+def file(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:
     """The path of a file that is there and has one of some suffixes, in any case.
 
     Raises:
@@ -75,7 +75,7 @@ def file(path, suffixes):
     return Path(path)
 
 
-def rows(path):
+def rows(path: Path) -> pd.DataFrame:
     """All rows of a CSV or Parquet file.
 
     Raises:
@@ -92,7 +92,7 @@ def rows(path):
         raise ValueError(f"{path.name} cannot be read as {path.suffix[1:].upper()}: {said}") from None
 
 
-def history(log):
+def history(log: dict) -> pd.DataFrame:
     """Training and validation of one of the authors' logs (the parsed JSON) as one table."""
     names = {"iter": "step", "train_lr": "lr"}
     tables = []
@@ -109,7 +109,7 @@ def _tidy(table):
     return table.groupby("step", as_index=False).mean(numeric_only=True).reindex(columns=COLUMNS[1:] + extra)
 
 
-def read_table(path, columns):
+def read_table(path: str | os.PathLike, columns: list[str]) -> pd.DataFrame:
     """A table that a command of this library has written, .csv or .parquet; an empty one where there is no such file.
 
     Args:

@@ -1,13 +1,19 @@
 """Gradient norms over the steps of a run."""
 
+import os
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lastiterate import _check
 from lastiterate.logs import formats
 from lastiterate.logs.runs import find, load
 
 
-def norms(path, column=None, run=None, trim=0, fill=False):
+def norms(
+    path: str | os.PathLike, column: str | None = None, run: str | int | None = None, trim: int = 0, fill: bool = False
+) -> NDArray[np.float64]:
     """Gradient norms of one run, from a file: CSV (also as Weights & Biases exports it) or Parquet.
 
     Args:

@@ -10,6 +10,7 @@ import csv
 import functools
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class DataError(OSError):
     """A data file that cannot be had; the message says which, why, and what to do."""
 
 
-def fetch(source, file):
+def fetch(source: str, file: str) -> Path:
     """Path of a verified data file, downloaded if need be.
 
     Args:
@@ -103,7 +104,7 @@ def fetch(source, file):
     return cached
 
 
-def recorded(file):
+def recorded(file: str) -> Path:
     """Path of a file of this repository's folder ``data``: where it stands, or else by verified download.
 
     Args:
@@ -122,18 +123,18 @@ def recorded(file):
     return path if here and (path := here / "data" / file).is_file() else fetch("lastiterate", file)
 
 
-def repository():
+def repository() -> Path | None:
     """Folder of this repository: one above the working directory, or the one that this file is in; None after `pip install` of
     a wheel."""
     return above(Path.cwd()) or above(Path(__file__).resolve())
 
 
-def above(folder):
+def above(folder: Path) -> Path | None:
     """The nearest folder from there upwards with a figure manifest, or None."""
     return next((p for p in (folder, *folder.parents) if (p / "figures" / "manifest.yml").is_file()), None)
 
 
-def fetch_all(source, files=None):
+def fetch_all(source: str, files: Iterable[str] | None = None) -> list[Path]:
     """Fetch many files (all of a source by default) with a progress bar; what is there already is only verified.
 
     Args, raises: as `fetch`. Stops at the first file that cannot be had; a later call goes on from there.
@@ -155,7 +156,7 @@ def fetch_all(source, files=None):
             raise
 
 
-def missing(source):
+def missing(source: str) -> list[str]:
     """Files of a source that are neither in the mirror nor in the cache, or differ there from what they should be.
 
     Returns:
@@ -173,7 +174,7 @@ def missing(source):
     return [row["file"] for row in _rows(source) if not there(row)]
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Folder in which downloads are kept, as a pathlib.Path: LASTITERATE_CACHE, or the user's cache folder."""
     import platformdirs
 
@@ -188,7 +189,7 @@ def _mirror():
     return Path(mirror).absolute() if mirror else None
 
 
-def registry(source):
+def registry(source: str) -> dict[str, str]:
     """{file: hash} of a source: its sha256, or "blob:" and the id that git gives it, or "md5:" and that.
 
     >>> len(registry("schaipp2025"))
@@ -219,7 +220,7 @@ def _differs(where, expected, found, retry):
     return f"{where}: hash differs, expected {expected}, found {found}; {retry}"
 
 
-def download(progress=print):
+def download(progress: Callable[[str], object] = print) -> None:
     """Download every source but those that are fetched on demand, saying first how much it is."""
     for source, about in SOURCES.items():
         if about.get("on_demand"):
@@ -232,7 +233,7 @@ def download(progress=print):
         progress(f"{source}: all files are there and verified")
 
 
-def register():
+def register() -> int:
     """Write the hashes of this repository's folder ``data`` anew, after a run or a table was recorded; returns how many files.
 
     Raises:

@@ -1,18 +1,19 @@
 """Training runs by their attributes: the authors' and this repository's own.
 
 A **run** is a row of the config table (`find`) and rows of the log table (`load`), with the columns `formats.COLUMNS`. Runs that
-were recorded here (`trainer.sweep`) are two files, ``data/runs/nano.csv`` with the configs and ``nano.parquet`` with the log; they are
-found by their name, in the repository or by verified download, or by the path of the first.
+were recorded here (`trainer.sweep`) are two files, ``data/runs/nano.csv`` with the configs and ``nano.parquet`` with the log;
+they are found by their name, in the repository or by verified download, or by the path of the first.
 """
 
 import functools
 import json
+import os
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from lastiterate import _check
 from lastiterate.logs import formats, published
 from lastiterate.logs.formats import COLUMNS, EXTRA
 
@@ -25,7 +26,7 @@ SCHEDULERS = {"cos": "cosine", "wsd": "wsd", "wsd_twostage": "two_stage"}
 DECAYS = {"linear": "linear", "sqrt": "1-sqrt", None: "linear"}  # the authors' decay_type: our cooldown shape
 
 
-def find(source="schaipp2025", **attributes):
+def find(source: str | os.PathLike = "schaipp2025", **attributes: Any) -> pd.DataFrame:
     """Runs with the given attributes, as a config table.
 
     Args:
@@ -68,7 +69,7 @@ def find(source="schaipp2025", **attributes):
     return table[selected].assign(source=str(source))
 
 
-def recorded_names():
+def recorded_names() -> list[str]:
     """Names of the recorded runs that `find` knows.
 
     >>> recorded_names()[:2]
@@ -80,7 +81,7 @@ def recorded_names():
     return sorted(Path(name).stem for name in names if name.endswith(".csv"))
 
 
-def load(runs):
+def load(runs: pd.DataFrame) -> pd.DataFrame:
     """Logs of runs as one table; a cooldown's log is joined to the log of the run that it branched from.
 
     Args:
@@ -101,7 +102,7 @@ def load(runs):
     return pd.concat([_load(run, every[source]).assign(run=run) for run, source in runs["source"].items()], ignore_index=True)
 
 
-def final_val_loss(runs):
+def final_val_loss(runs: pd.DataFrame) -> pd.Series:
     """Validation loss at the end of each run, over the authors' larger validation set; a Series indexed by run.
 
     Args, raises and source as `load`. It differs a little from the last `val_loss` of the log, which has fewer batches.
@@ -113,13 +114,7 @@ def final_val_loss(runs):
     return pd.Series({run: summary["final-val/loss"] for run, summary in summaries.items()}, name="final_val_loss")
 
 
-
-
-
-
-
-
-def describe(log):
+def describe(log: dict) -> dict[str, Any]:
     """Attributes of one of the authors' logs (the parsed JSON), as in the config table of `find`."""
     config, history = log["config"], log["history"]["train"]
     scheduler = SCHEDULERS[config["scheduler"]]
@@ -193,6 +188,3 @@ def _recorded(file, _changed):
 
 def _json(source, file):
     return json.loads(published.fetch(source, file).read_text(encoding="utf-8"))
-
-
-

@@ -26,4 +26,17 @@ from lastiterate.experiments.problems.suite import (
     train,
 )
 
-__all__ = ["BUNDLED", "OFFSETS", "POWER", "RATES", "SCHEDULES", "SEEDS", "STEPS", "best_lr", "record", "schedule", "table", "train"]
+__all__ = [
+    "BUNDLED",
+    "OFFSETS",
+    "POWER",
+    "RATES",
+    "SCHEDULES",
+    "SEEDS",
+    "STEPS",
+    "best_lr",
+    "record",
+    "schedule",
+    "table",
+    "train",
+]

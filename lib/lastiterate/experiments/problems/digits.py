@@ -1,5 +1,5 @@
-"""Three problems on scikit-learn's 8 x 8 digits: a small convolutional network, a small vision transformer, and a wide network on few
-of them, which it comes to fit exactly."""
+"""Three problems on scikit-learn's 8 x 8 digits: a small convolutional network, a small vision transformer, and a wide network
+on few of them, which it comes to fit exactly."""
 
 import functools
 
