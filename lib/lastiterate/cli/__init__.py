@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import lastiterate
+from lastiterate import _extras
 
 GROUPS = {
     "theory": ("bound", "extend", "transfer", "optimal", "refine"),
@@ -36,27 +37,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        print(f"lastiterate {lastiterate.__version__}")
-        return 0
-    if argv[0] not in COMMANDS:
-        print(f"error: the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}", file=sys.stderr)
-        return 2
     debug = os.environ.get("LASTITERATE_DEBUG", "") not in ("", "0")
-    with contextlib.suppress(ValueError):  # where this is not the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
-    if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
-        from lastiterate import _processes
-
-        _processes.end_with(int(parent))
     try:
-        command = command_module(argv[0])
-        args = parser(argv[0], command).parse_args(argv[1:])
-        status = command.run(args)
+        status = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
@@ -66,8 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError, ImportError) as error:
-        if debug or (isinstance(error, ImportError) and not _is_missing_extra(error)):
+    except (ValueError, OSError, _extras.MissingExtra) as error:
+        if debug:
             raise
         print(f"error: {_line(error)}", file=sys.stderr)
         return 2
@@ -77,6 +60,25 @@ def main(argv: list[str] | None = None) -> int:
         said = f"{type(error).__name__}: {_line(error)}"
         print(f"bug: {said} (please report it, with what LASTITERATE_DEBUG=1 prints: {lastiterate.HOME}/issues)", file=sys.stderr)
         return 70
+
+
+def _run(argv):
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"lastiterate {lastiterate.__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise ValueError(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}")
+    with contextlib.suppress(ValueError):  # where this is not the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
+    if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
+        from lastiterate import _processes
+
+        _processes.end_with(int(parent))
+    command = command_module(argv[0])
+    return command.run(parser(argv[0], command).parse_args(argv[1:]))
 
 
 def command_module(name: str) -> ModuleType:
@@ -106,9 +108,3 @@ def _help():
 
 def _line(error):
     return "; ".join(part.strip() for part in str(error).splitlines() if part.strip()) or type(error).__name__
-
-
-def _is_missing_extra(error):
-    from lastiterate import _extras
-
-    return isinstance(error, _extras.MissingExtra)

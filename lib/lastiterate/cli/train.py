@@ -6,14 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from lastiterate import schedules
-
 HELP = "train a small GPT under any schedule"
 EXAMPLE = "lastiterate train --preset nano --schedule wsd:cooldown=0.2 --steps 200"
 STEPS = 1000  # where no budget is given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from lastiterate import schedules
     from lastiterate.trainer.config import OPTIONS
 
     parser.add_argument(
@@ -75,12 +74,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _parameters():
     """Parameters of all schedules, each once."""
+    from lastiterate import schedules
+
     every = (p for name in schedules.NAMES for p in inspect.signature(getattr(schedules, name)).parameters)
     return [name for name in dict.fromkeys(every) if name != "T"]
 
 
 def _given_parameters(args):
     """Parameters that were given as options, as values; `schedules.parse` knows how they are written."""
+    from lastiterate import schedules
+
     name = schedules.parse(args.schedule)[0]
     found = {}
     for key in _parameters():
@@ -91,7 +94,7 @@ def _given_parameters(args):
 
 
 def _steps(args, given):
-    from lastiterate import _check
+    from lastiterate import _check, schedules
     from lastiterate.trainer.config import PRESETS, steps_for
 
     if args.tokens is not None:
