@@ -84,3 +84,15 @@ def test_losses_of_recorded_runs(repository):
     for line, (run, row) in zip(ax.get_lines(), runs.iterrows(), strict=True):
         assert line.get_label() == f"cosine, lr {row['lr']:g}"
         assert line.get_xdata()[-1] == 400 and found[run].iloc[-1] == pytest.approx(row["final_val_loss"], rel=1e-6)
+
+
+def test_spread_is_the_mean_and_the_range_of_runs():
+    ax = plt.figure().subplots()
+    runs = np.array([[1.0, 4.0, np.nan], [3.0, 8.0, 5.0]])
+    assert plots.spread(ax, [1, 2, 3], runs, color="red", label="runs").tolist() == [2, 6, 5]
+    plots.spread(ax, [1, 2, 3], runs, [2, 5, 5], alpha=0.5)
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[2, 6, 5], [2, 5, 5]]
+    for band, opacity in zip(ax.collections, (0.15, 0.5), strict=True):
+        corners = band.get_paths()[0].vertices
+        assert {(1, 1), (1, 3), (2, 4), (2, 8), (3, 5)} <= {tuple(corner) for corner in corners.tolist()}
+        assert band.get_alpha() == opacity

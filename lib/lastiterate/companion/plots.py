@@ -191,3 +191,26 @@ def losses(ax: "Axes", runs: pd.DataFrame, colors: Iterable[str], label: str, **
         found[run] = log[log["run"] == run].set_index("step")["val_loss"]
         ax.plot(found[run].index, found[run], color=color, label=label.format(**row), **look)
     return found
+
+
+def spread(
+    ax: "Axes", x: ArrayLike, runs: ArrayLike, center: ArrayLike | None = None, alpha: float = 0.15, **look: Any
+) -> np.ndarray:
+    """A line through the mean of some runs, and their range as a band of its colour.
+
+    Args:
+        ax: matplotlib Axes, whose scales stay as they are.
+        x: shape (n,).
+        runs: shape (runs, n); what is NaN is left out.
+        center: where the line goes instead of through the mean, shape (n,).
+        alpha: opacity of the band.
+        **look: of the line, passed on to ``ax.plot``.
+
+    Returns:
+        The line's values, shape (n,).
+    """
+    runs = np.asarray(runs, dtype=float)
+    center = np.nanmean(runs, axis=0) if center is None else np.asarray(center)
+    (line,) = ax.plot(x, center, **look)
+    ax.fill_between(x, np.nanmin(runs, axis=0), np.nanmax(runs, axis=0), color=line.get_color(), alpha=alpha, lw=0)
+    return center
