@@ -49,7 +49,9 @@ def test_text_files_are_corpora(tmp_path):
 def test_shakespeare_is_verified(tmp_path, monkeypatch):
     monkeypatch.delenv("LASTITERATE_MIRROR", raising=False)
     monkeypatch.setenv("LASTITERATE_CACHE", str(tmp_path))
-    assert published.registry("tinyshakespeare") == {"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}
+    assert published.registry("tinyshakespeare") == {
+        "input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    }
     (tmp_path / "tinyshakespeare").mkdir()
     (tmp_path / "tinyshakespeare" / "input.txt").write_bytes(b"something else")
     assert published.missing("tinyshakespeare") == ["input.txt"]

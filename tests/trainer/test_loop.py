@@ -1,9 +1,7 @@
 """The trainer: against plain PyTorch, killed and resumed, branched, on two processes, and with what can go wrong."""
 
 import json
-import os
 import random
-import re
 import resource
 import signal
 import subprocess
@@ -17,9 +15,8 @@ import torch
 
 from lastiterate import logs, schedules, trainer
 from lastiterate.logs.published import DataError
-from lastiterate.trainer import checkpoint as files
 from lastiterate.trainer import step as steps
-from tiny import ENVIRONMENT, TINY, alone, command, shell, tiny
+from tiny import ENVIRONMENT, alone, command, shell, tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,6 +111,53 @@ def test_adamw_is_the_formula():
         torch.testing.assert_close(p.detach(), expected[name], rtol=1e-12, atol=1e-14)
 
 
+# --- other optimizers --------------------------------------------------------------------------------------------------
+
+
+def test_muon_has_the_blocks_matrices_and_adamw_the_rest():
+    config, _ = tiny(optimizer="muon", weight_decay=0.2)
+    network = trainer.GPT(config.shape)
+    muon, adamw = trainer.make_optimizers(network, config)
+    names = {p: name for name, p in network.named_parameters()}
+    has = [{names[p] for group in optimizer.param_groups for p in group["params"]} for optimizer in (muon, adamw)]
+    assert has[0] == {name for name in names.values() if name.startswith("blocks.") and "norm" not in name}
+    assert has[0] | has[1] == set(names.values()) and "embedding.weight" in has[1]
+    assert type(muon) is torch.optim.Muon and muon.param_groups[0]["weight_decay"] == 0.2
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.2, 0.0]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+def test_other_optimizers_learn_resume_and_branch_as_adamw_does(tmp_path, optimizer):
+    options = {"optimizer": optimizer, "lr": 0.1 if optimizer == "sgd" else 3e-3}
+    config, rates = tiny(schedules.wsd(60), **options)
+    log = alone(tmp_path, config, rates, keep=[20])
+    assert log["val_loss"].iloc[-1] < log["train_loss"].iloc[0] - 0.5
+    start = trainer.checkpoint_path(tmp_path / "alone.parquet", 20)
+    branch = alone(tmp_path, *tiny(schedules.wsd(60, 0.5), **options), name="branch", start=start)
+    whole = alone(tmp_path, *tiny(schedules.wsd(60, 0.5), **options), name="whole")
+    pd.testing.assert_frame_equal(branch, whole.iloc[20:].reset_index(drop=True), check_exact=True)
+    start.rename(trainer.state_path(tmp_path / "again.parquet"))
+    pd.testing.assert_frame_equal(alone(tmp_path, config, rates, name="again"), log, check_exact=True)
+
+
+def test_sgd_is_the_formula():
+    config, _ = tiny(optimizer="sgd")
+    network = trainer.GPT(config.shape).double()
+    (optimizer,) = trainer.make_optimizers(network, config)
+    expected = {name: p.detach().clone() for name, p in network.named_parameters()}
+    m = {name: torch.zeros_like(p) for name, p in expected.items()}
+    generator = torch.Generator().manual_seed(0)
+    for lr in (1e-2, 3e-2):
+        steps.set_rates([optimizer], lr)
+        for name, p in network.named_parameters():
+            p.grad = torch.randn(p.shape, generator=generator, dtype=torch.float64)
+            m[name] = 0.9 * m[name] + p.grad + (0.1 if p.ndim == 2 else 0.0) * expected[name]
+            expected[name] = expected[name] - lr * m[name]
+        optimizer.step()
+    for name, p in network.named_parameters():
+        torch.testing.assert_close(p.detach(), expected[name], rtol=1e-12, atol=1e-14)
+
+
 def test_accumulated_micro_batches_are_one_batch(tmp_path):
     results = [alone(tmp_path, *tiny(dtype="float32", micro_batch=m), name=str(m)) for m in (4, 2, 1)]
     for other in results[1:]:
@@ -167,6 +211,38 @@ def test_a_log_has_every_step_and_all_that_it_depends_on(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["alone.parquet"], "checkpoints and parts are gone"
 
 
+def test_a_thinned_log_has_the_rows_of_the_whole_one(tmp_path):
+    whole = alone(tmp_path, *tiny(schedules.wsd(45)))
+    config, rates = tiny(schedules.wsd(45), log_every=4)
+    thin = alone(tmp_path, config, rates, name="thin")
+    kept = whole["step"].isin([*range(4, 46, 4), 10, 20, 30, 40, 45])
+    pd.testing.assert_frame_equal(thin, whole[kept].reset_index(drop=True), check_exact=True)
+    alone(tmp_path, config, rates, name="parts", keep=[22])
+    trainer.checkpoint_path(tmp_path / "parts.parquet", 22).rename(trainer.state_path(tmp_path / "resumed.parquet"))
+    pd.testing.assert_frame_equal(alone(tmp_path, config, rates, name="resumed"), thin, check_exact=True)
+    pd.testing.assert_frame_equal(alone(tmp_path, config, rates), whole), "how a finished run was logged changes nothing in it"
+
+
+def test_a_step_that_is_not_logged_has_no_work_for_the_log(tmp_path, monkeypatch):
+    count = {"l1": 0, "before": 0, "read": 0}
+    norm, add, tolist = torch._foreach_norm, torch._foreach_add, torch.Tensor.tolist
+
+    def counted(name, function):
+        def call(*args):
+            count[name] += name != "l1" or args[1:] == (1,)
+            return function(*args)
+
+        return call
+
+    config, rates = tiny(schedules.constant(20), log_every=10, eval_every=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "_foreach_norm", counted("l1", norm))
+        patch.setattr(torch, "_foreach_add", counted("before", add))
+        patch.setattr(torch.Tensor, "tolist", counted("read", tolist))
+        alone(tmp_path, config, rates)
+    assert count == {"l1": 2, "before": 2, "read": 2}
+
+
 def test_seed_decides_weights_and_data():
     corpus = trainer.corpus()
     (a, _), (b, _) = tiny(seed=0), tiny(seed=1)
@@ -218,7 +294,7 @@ def test_terminated_it_saves_and_goes_on(tmp_path):
     state = torch.load(trainer.state_path(out), weights_only=True)
     assert 0 <= state["step"] < 400 and len(state["log"]) == state["step"]
     shell(*flags, check=True)
-    expected = alone(tmp_path, *trainer.configure(schedules.wsd(400), lr=3e-3, schedule=trainer.make_schedule("wsd", 400)[1], **TINY))
+    expected = alone(tmp_path, *tiny(*trainer.make_schedule("wsd", 400)))
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
 
 
@@ -264,6 +340,28 @@ def test_divergence_stops_with_a_message_and_a_usable_log(tmp_path):
     assert shell("--steps=40", "--lr=1e30", "--clip=1e30", f"--out={out}").returncode == 3
 
 
+def test_divergence_between_two_rows_is_found_at_the_next(tmp_path):
+    config, rates = tiny(schedules.constant(40), lr=1e30, clip=1e30, log_every=15, eval_every=40)
+    with pytest.raises(trainer.Diverged, match="not finite up to step 15"):
+        alone(tmp_path, config, rates)
+    assert pd.read_parquet(tmp_path / "alone.parquet")["step"].tolist() == [15]
+
+
+def test_a_single_bad_gradient_between_two_rows_is_not_forgotten(tmp_path, monkeypatch):
+    config, rates = tiny(schedules.constant(20), log_every=10, eval_every=20)
+    norm, calls = torch._foreach_norm, []
+
+    def once_infinite(tensors, *order):
+        calls.append(order)
+        found = norm(tensors, *order)
+        return [x * float("nan") for x in found] if len(calls) == 3 else found
+
+    monkeypatch.setattr(torch, "_foreach_norm", once_infinite)
+    monkeypatch.setattr(torch, "_foreach_mul_", lambda *_: None)  # so that the weights stay finite
+    with pytest.raises(trainer.Diverged, match="up to step 10"):
+        alone(tmp_path, config, rates)
+
+
 def test_a_disk_that_fills_during_a_checkpoint(tmp_path):
     flags, out = ("--steps=60", f"--out={tmp_path / 'run.parquet'}"), tmp_path / "run.parquet"
     shell(*flags, "--keep=30", check=True)
@@ -289,6 +387,9 @@ def test_files_and_devices_that_are_not_there(tmp_path, monkeypatch):
         trainer.train(config, rates, "lr0.001")
     with pytest.raises(ValueError, match=r"keep must be an integer in 0..40, got 41"):
         alone(tmp_path, config, rates, keep=[41])
+    for seconds in (float("nan"), -1, "60"):
+        with pytest.raises(ValueError, match=r"checkpoint_seconds must be a finite number >= 0, got"):
+            alone(tmp_path, config, rates, checkpoint_seconds=seconds)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device must be 'cpu', got 'cuda': PyTorch sees no GPU here"):
         alone(tmp_path, *tiny(device="cuda"))
@@ -304,31 +405,6 @@ def test_what_a_broken_step_leaves_is_not_carried_into_the_next_run(tmp_path, mo
     pd.testing.assert_frame_equal(alone(tmp_path, config, rates, name="again"), log, check_exact=True)
 
 
-def test_a_config_is_what_is_read_back(tmp_path):
-    eta, about = trainer.make_schedule("step", 20, milestones=(5, np.int64(10)))
-    config, rates = tiny(eta, about)
-    alone(tmp_path, config, rates)
-    assert trainer.read_metadata(tmp_path / "alone.parquet")["config"]["schedule"] == config.schedule
-    alone(tmp_path, config, rates)  # is found finished, not "of another config"
-
-
-def test_a_checkpoint_of_another_config(tmp_path):
-    config, rates = tiny()
-    alone(tmp_path, config, rates, keep=[20])
-    start = trainer.checkpoint_path(tmp_path / "alone.parquet", 20)
-    with pytest.raises(ValueError, match=r"is of another config: its seed is 0, this run's 1"):
-        alone(tmp_path, *tiny(seed=1), name="seed", start=start)
-    with pytest.raises(ValueError, match="is of a run with other learning rates up to there"):
-        alone(tmp_path, *tiny(schedules.linear(40)), name="linear", start=start)
-    with pytest.raises(ValueError, match="is of another config: its horizon is 40"):
-        alone(tmp_path, *tiny(schedules.wsd(50)))
-    with pytest.raises(ValueError, match="start must be a checkpoint of before step 15, got one of step 20"):
-        alone(tmp_path, *tiny(schedules.constant(15)), name="short", start=start)
-    (tmp_path / "bad.checkpoint").write_bytes(start.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"bad.checkpoint is not a checkpoint of this trainer"):
-        alone(tmp_path, config, rates, name="other", start=tmp_path / "bad.checkpoint")
-
-
 def test_a_corpus_that_is_not_the_one_of_the_config(tmp_path):
     config, rates = tiny()
     other = trainer.corpus()._replace(sha256="0" * 64)
@@ -340,3 +416,14 @@ def test_metadata_is_json_and_names_no_path(tmp_path):
     config, rates = tiny(schedules.constant(10))
     alone(tmp_path, config, rates)
     assert str(tmp_path) not in json.dumps(trainer.read_metadata(tmp_path / "alone.parquet"))
+
+
+# --- time ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_model_is_estimated_and_a_small_one_measured(monkeypatch):
+    config, rates = trainer.configure(schedules.constant(400), preset="124m", device="cpu")
+    monkeypatch.setattr(steps, "seconds_per_step", lambda *_: 0.5)
+    seconds, how = steps.time_of_step(config, rates)
+    assert how.startswith("estimated") and 1 < seconds < 10_000
+    assert steps.time_of_step(*tiny(compile=True)) == (0.5, "measured over a few steps, not compiled")

@@ -1,12 +1,7 @@
-"""Sweeps: the plan is the prefix tree of the rates, branches equal runs trained alone, failures and reruns."""
+"""Sweeps: tables become runs, the plan is the prefix tree of the rates, and logs are gathered and thinned."""
 
 import dataclasses
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -14,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastiterate import logs, schedules, sweep, train
+from lastiterate import cli, design, logs, schedules, trainer
+from lastiterate.trainer import checkpoint, sweep
+from tiny import TINY as SMALL
+from tiny import alone, tiny
 
-TINY = {"layers": 1, "heads": 1, "width": 32, "context": 32, "batch": 4, "warmup": 5, "eval_every": 10, "eval_sequences": 8}
-TINY |= {"device": "cpu", "compile": False, "lr": 3e-3}
+TINY = SMALL | {"lr": 3e-3}
+ROW = '[[runs]]\nschedule = "wsd"\nhorizon = 60\n'
 ROWS = [
     {"schedule": "wsd", "horizon": 40, "cooldown": 0.2, "seed": 0},
     {"schedule": "wsd", "horizon": 40, "cooldown": 0.5, "seed": 0},
@@ -31,30 +29,12 @@ def jobs():
     return sweep.plan(sweep.runs(ROWS, **TINY))
 
 
-def log_of(folder, job):
-    return pd.read_parquet(folder / f"{job.run.name}.parquet")
-
-
-def assert_equals_alone(folder, job, tmp_path):
-    """A branch's rows are those of the run trained alone, in a process like a worker, bit for bit."""
-    code = (
-        "import pickle, sys, torch; from lastiterate import train; torch.set_num_threads(1);"
-        "config, rates = pickle.load(sys.stdin.buffer); train.train(config, rates, sys.argv[1], progress=False)"
-    )
-    import pickle
-
-    out = tmp_path / f"alone-{job.run.name}.parquet"
-    subprocess.run([sys.executable, "-c", code, out], input=pickle.dumps((job.run.config, job.run.rates)), check=True)
-    whole = pd.read_parquet(out).iloc[job.start :].reset_index(drop=True)
-    pd.testing.assert_frame_equal(log_of(folder, job), whole, check_exact=True)
-
-
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.lists(st.integers(1, 2), min_size=1, max_size=7), min_size=1, max_size=12, unique_by=tuple))
 def test_the_plan_trains_each_shared_step_once(schedules_):
-    config, _ = train.configure(schedules.constant(40), **TINY)
+    config, _ = trainer.configure(schedules.constant(40), **TINY)
     runs = [sweep.Run(str(i), dataclasses.replace(config, horizon=len(s)), np.array(s, float)) for i, s in enumerate(schedules_)]
     least, sweep.LEAST = sweep.LEAST, 1
     try:
@@ -100,163 +80,50 @@ def test_the_recorded_sets_save_what_they_should(repository):
     assert saved["rates, wsd"] >= 0.4 and saved["extension"] >= 0.5
 
 
-# --- training them ---------------------------------------------------------------------------------------------------
-
-
-def test_local_sweep_equals_runs_trained_alone_and_is_not_repeated(jobs, tmp_path):
-    folder = tmp_path / "sweep"
-    assert set(sweep.execute(jobs, folder, workers=2).values()) == {"finished"}
-    assert not list(folder.glob("*.checkpoint"))
-    assert [train.read_metadata(folder / f"{job.run.name}.parquet")["first_step"] for job in jobs] == [
-        job.start + 1 for job in jobs
-    ], "branches trained their own steps only"
-    for job in jobs[1:3]:
-        assert job.parent == jobs[0].run.name and job.start >= 10
-        assert_equals_alone(folder, job, tmp_path)
-
-    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    more = sweep.plan(sweep.runs([*ROWS, {**ROWS[0], "cooldown": 0.3}], **TINY))
-    assert set(sweep.execute(more, folder, workers=2).values()) == {"finished"}
-    assert {path: path.stat().st_mtime_ns for path in times} == times, "only the new run is trained"
-
-    sweep.record(more, folder, tmp_path / "recorded")
-    table = logs.find(tmp_path / "recorded.csv")
-    assert table["status"].eq("finished").all() and len(table) == 5
-    whole = logs.load(table)
-    for job in more:
-        own = whole[whole["run"] == job.run.name]
-        np.testing.assert_array_equal(own["step"], np.arange(1, job.run.config.horizon + 1))
-        np.testing.assert_array_equal(own["lr"], job.run.rates)
-        assert own["val_loss"].iloc[-1] == pytest.approx(logs.final_val_loss(table)[job.run.name])
-    found = logs.find(tmp_path / "recorded.csv", scheduler="wsd", cooldown=0.5)
-    assert found.index.tolist() == [jobs[1].run.name] and found["trunk"].iloc[0] == jobs[0].run.name
-
-
-def test_a_failed_run_is_reported_and_the_others_go_on(jobs, tmp_path, capfd):
-    (tmp_path / f"{jobs[0].run.name}.checkpoint").write_bytes(b"broken")
-    status = sweep.execute(jobs, tmp_path, workers=2)
-    assert status[jobs[0].run.name].startswith("failed: ValueError") and "is not a checkpoint" in status[jobs[0].run.name]
-    assert status[jobs[1].run.name] == f"not trained, because {jobs[0].run.name} was not"
-    assert status[jobs[3].run.name] == "finished" and jobs[0].run.name in capfd.readouterr().err
-    (tmp_path / f"{jobs[0].run.name}.checkpoint").unlink()
-    assert set(sweep.execute(jobs, tmp_path, workers=2).values()) == {"finished"}
-
-
-def test_a_run_that_diverges_ends_those_that_branch_off_later(tmp_path):
-    rows = [{"schedule": "wsd", "horizon": 60, "cooldown": c, "seed": 0} for c in (0.1, 0.3)]
-    rows.append({"schedule": "two_stage", "horizon": 60, "cooldown": 0.3, "switch": 43, "rho": 0.9999, "seed": 0})
-    jobs = sweep.plan(sweep.runs(rows, **TINY | {"lr": 1e30, "clip": 1e30}))
-    jobs[2] = dataclasses.replace(jobs[2], parent=jobs[1].run.name)  # a branch of a branch
-    assert jobs[1].parent and set(sweep.execute(jobs, tmp_path, workers=1).values()) == {"diverged"}
-    configs, _ = sweep.gather(jobs, tmp_path)
-    assert configs["status"].tolist() == ["diverged"] * 3 and configs["final_val_loss"].isna().all()
-
-
-def test_nothing_trained_yet_is_not_called_diverged(jobs, tmp_path):
-    with pytest.raises(ValueError, match="has no log of these runs"):
-        sweep.gather(jobs, tmp_path)
-    sweep.execute(jobs[3:], tmp_path, workers=1)
-    configs, _ = sweep.gather(jobs, tmp_path)
-    assert configs["status"].tolist() == ["not trained"] * 3 + ["finished"] and configs["shape"].isna().tolist()[3]
-
-
-def test_interrupted_workers_save_their_state_and_a_rerun_goes_on(tmp_path):
-    names, values = ",".join(TINY), ",".join(map(str, TINY.values()))
-    (tmp_path / "t.csv").write_text(
-        f"schedule,horizon,seed,{names}\nwsd,50000,0,{values}\nwsd,50000,1,{values}\n".replace("False", "")
-    )
-    flags = ["-m", "lastiterate.sweep", str(tmp_path / "t.csv"), f"--folder={tmp_path / 'runs'}", "--workers=1"]
-    process = subprocess.Popen([sys.executable, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    time.sleep(12)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 130 and "the same command goes on" in process.stderr.read()
-    for _ in range(100):
-        if saved := list((tmp_path / "runs").glob("*.checkpoint")):
-            break
-        time.sleep(0.2)
-    assert len(saved) == 1, "the run that was under way, and not the one behind it"
-
-
-def test_a_killed_worker_is_replaced(tmp_path):
-    jobs = sweep.plan(sweep.runs([{**ROWS[0], "horizon": 400, "seed": s} for s in (0, 1)], **TINY))
-    code = (
-        "import sys, pickle; from pathlib import Path; from lastiterate import sweep\n"
-        "if __name__ == '__main__':\n"
-        "    jobs = pickle.load(sys.stdin.buffer)\n"
-        "    sys.stdin = open('/dev/null')\n"
-        "    print(sweep.execute(jobs, Path(sys.argv[1]), workers=1))"
-    )
-    import pickle
-
-    (tmp_path / "main.py").write_text(code)
-    process = subprocess.Popen(
-        [sys.executable, tmp_path / "main.py", tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    )
-    process.stdin.write(pickle.dumps(jobs))
-    process.stdin.close()
-    first = tmp_path / f"{jobs[0].run.name}.parquet"
-    for _ in range(600):
-        if first.is_file():
-            break
-        time.sleep(0.1)
-    children = subprocess.run(
-        ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
-    ).stdout.split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    assert children and process.wait(timeout=120) == 0
-    assert process.stdout.read().decode().count("'finished'") == 2 and (tmp_path / f"{jobs[1].run.name}.parquet").is_file()
-
-
-def test_dask_cluster_of_two_workers_gives_the_same(jobs, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, env={"OMP_NUM_THREADS": "1"}
-    ) as cluster:
-        assert set(sweep.execute(jobs, tmp_path / "dask", dask=cluster.scheduler_address).values()) == {"finished"}
-    for job in jobs[:2]:
-        assert_equals_alone(tmp_path / "dask", job, tmp_path)
-
-
 # --- bad input -------------------------------------------------------------------------------------------------------
-
-
-def test_a_dask_address_that_does_not_answer(jobs, tmp_path):
-    pytest.importorskip("distributed")
-    with pytest.raises(ValueError, match=r"dask must be the address of a scheduler that answers, got 'tcp://127.0.0.1:9'"):
-        sweep.execute(jobs, tmp_path, dask="tcp://127.0.0.1:9")
-
-
-def test_dask_workers_with_several_threads(jobs, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
-        pytest.raises(ValueError, match="dask must have workers with one thread each"),
-    ):
-        sweep.execute(jobs, tmp_path, dask=cluster.scheduler_address)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("t.json", "{}", "table must be a .csv or .toml file"),
-        ("t.toml", "runs = 3 4", "t.toml: "),
+        ("t.toml", "runs = 3 4", "t.toml cannot be read: "),
         ("t.toml", "", "has no runs"),
         ("t.csv", "schedule,lr\nwsd,0.1\n", "run 1 has no 'horizon'"),
         ("t.csv", "schedule,horizon,lr\nwsd,60,0.1\ntriangle,60,0.1\n", "run 2 of the table: schedule must be one of constant"),
         ("t.csv", "schedule,horizon,lr\nwsd,60,-0.1\n", "run 1 of the table: lr must be"),
         ("t.csv", "schedule,horizon,lr,colour\nwsd,60,0.1,red\n", "schedule 'wsd' has no parameter 'colour'"),
         ("t.csv", "schedule,horizon,baseline\nwsd,60,\nrefined,60,nothing\n", "baseline must be one of the table's other runs"),
-        ("t.csv", "schedule,horizon,baseline\nrefined,60,\n", "run 1 of the table: _refined() missing"),
+        (
+            "t.csv",
+            "schedule,horizon,baseline\nrefined,60,\n",
+            "run 1 of the table: baseline of a refined schedule must be the name",
+        ),
         ("t.toml", '[runs]\nschedule = "wsd"\n', "runs must stand as [[runs]]"),
         ("t.toml", '[[runs]]\nschedule = "wsd"\nhorizon = "60"\n', "run 1 of the table: T must be an integer"),
         ("t.csv", "schedule,horizon,lr,preset\nwsd,60,0.1,huge\n", "run 1 of the table: preset must be one of"),
+        ("t.csv", "", "t.csv cannot be read: "),
+        ("t.csv", b"\xff\xfe\x00\x81", "t.csv cannot be read: "),
+        ("t.toml", b"\xff\xfe\x00\x81", "t.toml cannot be read: "),
+        ("t.toml", "\0", "t.toml cannot be read: "),
+        ("t.toml", "runs = " + "[" * 100_000, "t.toml cannot be read: "),
+        ("t.toml", ROW + "corpus = 5", "run 1 of the table: corpus must be 'python'"),
+        ("t.toml", ROW + 'compile = "no"', "run 1 of the table: compile must be true or false"),
+        ("t.toml", ROW + "beta1 = 1", "run 1 of the table: beta1 must be below 1, got 1"),
+        ("t.toml", ROW + f"seed = {2**63}", "run 1 of the table: seed must be an integer in 0.."),
+        ("t.toml", ROW + f"lr = {10**400}", "run 1 of the table: lr must be a finite number"),
+        ("t.toml", ROW.replace("60", str(10**400)), "run 1 of the table: T must be"),
+        ("t.toml", ROW.replace("60", "1" + "0" * 5000), "t.toml cannot be read: "),
+        ("t.toml", ROW.replace("wsd", "wsd:warmup=5") + "warmup = 6", "warmup must be given once"),
+        ("t.toml", ROW.replace("wsd", "wsd:cooldown=0.1") + "cooldown = 0.2", "cooldown must be given once"),
+        ("t.toml", ROW.replace('"wsd"', "5"), "run 1 of the table: schedule must be one of"),
     ],
 )
 def test_bad_tables(name, content, message, tmp_path, capsys):
-    (tmp_path / name).write_text(content)
-    assert sweep.main([str(tmp_path / name), "--dry-run"]) == 2
-    assert message in capsys.readouterr().err
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert cli.main(["sweep", str(tmp_path / name), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("error: ") and said.count("\n") == 1
 
 
 def test_a_toml_table_stands_for_all_combinations(tmp_path):
@@ -271,21 +138,82 @@ def test_a_toml_table_stands_for_all_combinations(tmp_path):
     assert sweep.read_table(tmp_path / "t.csv")[1] == {"schedule": "polynomial", "horizon": 60, "lr": 0.1, "power": 2}
 
 
-def test_command_line_with_a_refined_schedule(tmp_path, capsys):
-    options = "\n".join(f"{k} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for k, v in TINY.items())
-    baseline = sweep.runs([{"schedule": "linear", "horizon": 30, "seed": 0}], **TINY)[0].name
-    refined = f'schedule = "refined"\nbaseline = "{baseline}"\npower = 1\n'
-    (tmp_path / "t.toml").write_text(
-        "".join(f"[[runs]]\n{text}horizon = 30\nseed = 0\n{options}\n" for text in ('schedule = "linear"\n', refined))
-    )
-    flags = [str(tmp_path / "t.toml"), f"--folder={tmp_path / 'runs'}", "--workers=1", f"--record={tmp_path / 'recorded'}"]
-    assert sweep.main([*flags, "--dry-run"]) == 0 and "30 steps with schedules refined" in capsys.readouterr().out
-    assert not (tmp_path / "runs").exists()
-    assert sweep.main(flags) == 0, capsys.readouterr().err
-    assert "about" in (said := capsys.readouterr().out) and "recorded in" in said
-    from lastiterate import design
+# --- logs ----------------------------------------------------------------------------------------------------------------
 
-    log = logs.load(logs.find(tmp_path / "recorded.csv"))
-    linear, refined = (log[log["run"].str.contains(name)] for name in ("linear", "refined"))
-    eta = schedules.warmup(design.refine(linear["grad_norm_l1"].to_numpy(), power=1), 5)
-    np.testing.assert_allclose(refined["lr"], 3e-3 * eta)
+
+@pytest.fixture
+def branched(tmp_path, one_thread):
+    """A folder with a run and one that branches off it; their plan; the second one's log had it been trained alone."""
+    jobs = sweep.plan(sweep.runs(ROWS[:2], **TINY))
+    for job in jobs:
+        start = job.parent and trainer.checkpoint_path(tmp_path / f"{job.parent}.parquet", job.start)
+        alone(tmp_path, job.run.config, job.run.rates, job.run.name, keep=job.keep, start=start)
+    assert jobs[1].start > 0
+    return tmp_path, jobs, alone(tmp_path, jobs[1].run.config, jobs[1].run.rates, "whole")
+
+
+def test_a_refined_schedules_baseline_may_branch_off(branched):
+    folder, jobs, whole = branched
+    log, about = sweep.whole_log(folder, jobs[1].run.name)
+    pd.testing.assert_frame_equal(log, whole, check_exact=True)
+    assert about["first_step"] == jobs[1].start + 1
+    row = {"schedule": "refined", "horizon": 40, "baseline": jobs[1].run.name, "power": 1, "seed": 0}
+    eta = schedules.warmup(design.refine(whole["grad_norm_l1"].to_numpy(), power=1), 5)
+    np.testing.assert_array_equal(sweep.runs([row], folder, **TINY)[0].rates, 3e-3 * eta)
+
+
+def test_a_refined_schedule_of_a_thinned_log_has_all_steps(tmp_path, one_thread):
+    row = {"schedule": "linear", "horizon": 60, "seed": 0, "log_every": 4}
+    (run,) = sweep.runs([row], **TINY)
+    alone(tmp_path, run.config, run.rates, run.name)
+    refined = sweep.runs([{**row, "schedule": "refined", "baseline": run.name}], tmp_path, **TINY)[0]
+    assert refined.rates.size == 60 and (refined.rates > 0).all()
+
+
+def test_logs_that_branch_off_themselves_or_nothing(tmp_path, one_thread):
+    config, rates = tiny()
+    table = alone(tmp_path, config, rates, "a")
+    about = {"status": "finished", "first_step": 21, "last_step": 40}
+    for name, parent in (("a", "b.20.checkpoint"), ("b", "a.20.checkpoint")):
+        checkpoint.write_log(tmp_path / f"{name}.parquet", table, config, rates, parent=parent, **about)
+    row = {"schedule": "refined", "horizon": 40, "baseline": "a"}
+    with pytest.raises(ValueError, match=r"run 1 of the table: .*a.parquet branches off itself"):
+        sweep.runs([row], tmp_path, **TINY)
+    (tmp_path / "b.parquet").unlink()
+    with pytest.raises(ValueError, match=r"there is no log .*b.parquet, from which a branched off"):
+        sweep.whole_log(tmp_path, "a")
+
+
+def test_a_log_is_recorded_whole_or_thinned(branched):
+    folder, jobs, _ = branched
+    sweep.record(jobs, folder, folder / "all")
+    sweep.record(jobs, folder, folder / "thin", every=4)
+    every, thin = (logs.load(logs.find(folder / f"{name}.csv")) for name in ("all", "thin"))
+    kept = (every["step"] % 4 == 0) | every["val_loss"].notna()
+    pd.testing.assert_frame_equal(thin, every[kept].reset_index(drop=True), check_exact=True)
+    assert len(thin) < 0.4 * len(every)
+    assert (folder / "all.csv").read_bytes() == (folder / "thin.csv").read_bytes()
+    with pytest.raises(ValueError, match="every must be an integer >= 1, got 0"):
+        sweep.record(jobs, folder, folder / "thin", every=0)
+
+
+def test_logs_of_before_there_were_optimizers_are_recorded(tmp_path, one_thread):
+    (run,) = sweep.runs([ROWS[0]], **TINY)
+    out = tmp_path / f"{run.name}.parquet"
+    table = alone(tmp_path, run.config, run.rates, run.name)
+    about = checkpoint.read_metadata(out)
+    about["config"] = {k: v for k, v in about["config"].items() if k not in ("optimizer", "log_every")}
+    checkpoint.write_parquet(out, table, about)
+    pd.testing.assert_frame_equal(alone(tmp_path, run.config, run.rates, run.name), table)
+    sweep.record(sweep.plan([run]), tmp_path, tmp_path / "recorded")
+    assert "optimizer" not in logs.find(tmp_path / "recorded.csv")
+
+
+def test_optimizers_are_recorded_where_there_are_others(tmp_path, one_thread):
+    runs = sweep.runs([ROWS[0], {**ROWS[0], "optimizer": "muon"}], **TINY)
+    jobs = sweep.plan(runs)
+    assert jobs[1].parent is None and runs[1].name == f"{runs[0].name}-muon"
+    for run in runs:
+        alone(tmp_path, run.config, run.rates, run.name)
+    sweep.record(jobs, tmp_path, tmp_path / "recorded")
+    assert logs.find(tmp_path / "recorded.csv", optimizer="muon").index.tolist() == [runs[1].name]

@@ -156,9 +156,8 @@ def load(path: str | os.PathLike) -> dict:
     kinds = {"step": int, "first": int, "config": str, "model": dict, "optimizer": dict | list}
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        for name, kind in kinds.items():
-            if not isinstance(state[name], kind):
-                raise TypeError(name)
+        if not isinstance(state, dict) or any(not isinstance(state[name], kind) for name, kind in kinds.items()):
+            raise TypeError
         state |= {"config": dict(json.loads(state["config"])), "rates": state["rates"].numpy(), "log": state["log"].numpy()}
         if not 0 <= state["first"] <= state["step"] or state["log"].shape != (state["step"] - state["first"], len(COLUMNS)):
             raise ValueError("log")

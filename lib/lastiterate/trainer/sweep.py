@@ -270,9 +270,10 @@ def _refined(folder, T, baseline=None, power=2, window=0.1):
     if folder is None:
         return np.ones(_check.integer("horizon", T)), attributes
     log, about = whole_log(folder, baseline)
-    every = about["config"].get("log_every", 1)
-    norms = log.loc[log["step"] % every == 0, "grad_norm" if power == 2 else "grad_norm_l1"].to_numpy()
-    eta = design.refine(norms, power=power, window=window, horizon=None if every == 1 else about["config"]["horizon"])
+    norms = log["grad_norm" if power == 2 else "grad_norm_l1"].to_numpy()
+    if len(norms) < about["config"]["horizon"]:  # not every step was logged
+        norms = np.interp(np.arange(1, about["config"]["horizon"] + 1), log["step"], norms)
+    eta = design.refine(norms, power=power, window=window)
     if eta.size != T:
         raise ValueError(f"horizon must be the baseline's, {eta.size}, got {T}")
     return eta, attributes
