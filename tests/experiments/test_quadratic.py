@@ -68,6 +68,28 @@ def test_divergence_is_infinite_not_nan():
     assert loss[-1] == np.inf and not np.isnan(loss).any()
 
 
+def test_random_problems():
+    h, start = quadratic.random_problem(np.random.default_rng(0), 20_000, decades=3.0)
+    assert h.min() > 1e-3 and h.max() < 1 and np.mean(h < 10**-1.5) == pytest.approx(0.5, abs=0.02)
+    assert start @ start == pytest.approx(1, abs=0.05)
+
+
+def test_tuned_is_the_lowest_of_the_rates_tried():
+    tried, eta = [0.05, 0.2, 0.9, 1.5], schedules.wsd(40)
+    ends = [quadratic.expected_loss(rate * eta, H, 0.4, 1.0, 3.0)[-1] for rate in tried]
+    rate, loss = quadratic.tuned(tried, eta, H, 0.4, 1.0, 3.0)
+    assert loss == pytest.approx(min(ends), rel=1e-14) and rate == tried[int(np.argmin(ends))]
+
+
+def test_the_bound_is_loosest_away_from_the_time_scale_of_the_run():
+    eta = schedules.linear(100)
+    ratios = [quadratic.bound_over_loss(eta, h, 0.1) for h in (1e-4, 3e-2, 1.0)]
+    assert min(ratios) == ratios[1] > 2 * np.e, "of the first term of the bound alone the best case is 2e"
+    lr, omega = bounds.optimal_lr(eta, 0.1)  # in a flat direction there is nothing but noise in the norms
+    loss = quadratic.expected_loss(lr * eta, [1e-6], 0.1, 1.0)[-2]
+    assert quadratic.bound_over_loss(eta, 1e-6, 0.1) == pytest.approx(omega / loss, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -8,8 +8,9 @@ In the eigenbasis coordinates do not mix, and the mean m and variance v of each 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from lastiterate import _check
+from lastiterate import _check, bounds
 
 
 def expected_loss(rates, h, noise, start, batch=1.0):
@@ -143,6 +144,73 @@ def continuum_loss(rates, decay=1.0, source=1.5, noise=0.0):
         kernel = np.where(behind > 0, behind**-q * gamma(q) * gammainc(q, behind), 1 / q)
     bias = 0.5 * gamma(p) / a * (2 * rates.sum()) ** -p
     return float(bias + 0.5 * _check.real("noise", noise, 0.0) ** 2 / a * np.sum(np.square(rates) * kernel))
+
+
+def random_problem(rng: np.random.Generator, d: int, decades: float = 2.0) -> tuple[NDArray, NDArray]:
+    """A problem at random: eigenvalues spread evenly in logarithm over the decades below 1, and a start with E‖x_1‖² = 1.
+
+    Args:
+        rng: where it is drawn from.
+        d: dimension, an integer >= 1.
+        decades: >= 0.
+
+    Returns:
+        (h, start), each of shape (d,).
+
+    >>> h, start = random_problem(np.random.default_rng(0), 3)
+    >>> h.round(3), start.round(3)
+    (array([0.188, 0.035, 0.012]), array([ 0.061, -0.309,  0.209]))
+    """
+    d, decades = _check.integer("d", d), _check.real("decades", decades, 0.0)
+    return 10.0 ** rng.uniform(-decades, 0, d), rng.standard_normal(d) / np.sqrt(d)
+
+
+def tuned(
+    tried: ArrayLike, eta: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike = 1.0
+) -> tuple[float, float]:
+    """A schedule at its best base learning rate: that rate, of those tried, and the expected loss at the end.
+
+    Args:
+        tried: base learning rates γ, shape (R,).
+        eta: schedule, shape (T,).
+        h, noise, start, batch: as `expected_loss`.
+
+    Raises: as `expected_loss`.
+
+    >>> tuned([0.25, 1.0, 1.5], [1.0, 1.0], h=[1.0], noise=0.0, start=2.0)
+    (1.0, 0.0)
+    """
+    losses = expected_loss(np.outer(tried, eta), h, noise, start, batch)[:, -1]
+    i = int(losses.argmin())
+    return float(np.asarray(tried)[i]), float(losses[i])
+
+
+def bound_over_loss(eta: ArrayLike, curvature: float, noise: float, rounds: int = 60) -> float:
+    """How loose the bound is in one dimension: Ω_T over E f(x_T) from x_1 = 1, at the rate that is best for the bound.
+
+    The norms G_t that the bound needs depend on the rate, and its best rate γ* on the norms: γ ← ½γ + ½ min(γ*(G), 1.9/h).
+
+    Args:
+        eta: schedule, shape (T,), positive at its last step.
+        curvature: h > 0.
+        noise: standard deviation of the gradient noise, >= 0.
+        rounds: of that iteration.
+
+    Returns:
+        A float, at least 1.
+
+    Raises:
+        ValueError: on bad input.
+
+    Source: this project.
+    """
+    eta, h, lr = _check.schedule(eta), [_check.real("curvature", curvature, 0.0, open_low=True)], 1.0
+    for _ in range(_check.integer("rounds", rounds)):
+        best = bounds.optimal_lr(eta, grad_norms(lr * eta, h, noise, 1.0))[0]
+        lr = 0.5 * lr + 0.5 * min(best, 1.9 / curvature)
+    norms, T = grad_norms(lr * eta, h, noise, 1.0), eta.size
+    loss = expected_loss(lr * eta, h, noise, 1.0)[T - 1]  # x_T is reached after T − 1 steps
+    return float(bounds.omega(lr * eta, norms, 1.0, T) / max(loss, 1e-300))
 
 
 def _checked(rates, h, noise, start, batch):

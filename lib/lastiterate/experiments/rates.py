@@ -1,0 +1,70 @@
+"""The best learning rate of a measured sweep, between the rates that were tried, and what another one costs."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from lastiterate import transfer
+
+
+def vertex(tried: ArrayLike, losses: ArrayLike) -> float:
+    """Minimum of the parabola through the lowest loss and its two neighbours, both in logarithms.
+
+    Args:
+        tried: learning rates, shape (n,), > 0, ascending.
+        losses: shape (n,), > 0.
+
+    Returns:
+        A learning rate; NaN where the lowest loss is at an edge, and the best rate may lie outside.
+
+    >>> tried = np.array([0.1, 0.2, 0.4, 0.8])
+    >>> round(vertex(tried, np.exp(np.log(tried / 0.3) ** 2)), 6)
+    0.3
+    """
+    tried, losses = np.asarray(tried, dtype=float), np.asarray(losses, dtype=float)
+    i = int(losses.argmin())
+    if not 0 < i < tried.size - 1:
+        return float("nan")
+    a, b, _ = np.polyfit(np.log(tried[i - 1 : i + 2]), np.log(losses[i - 1 : i + 2]), 2)
+    return float(np.exp(-b / (2 * a)))
+
+
+def best_of_each(losses: pd.DataFrame) -> NDArray[np.float64]:
+    """Best rate and its loss of each sweep, by `transfer.fit_lr` of the lowest rate and its neighbours.
+
+    Args:
+        losses: a row a sweep (a seed, say), a column a rate, ascending; three columns or more.
+
+    Returns:
+        Array of shape (sweeps, 2): rate and loss. Where the fit has no minimum between the three rates, the lowest one as it was
+        measured.
+
+    Source: this project; the shape A/γ + Bγ + C is that of the bound (`transfer.fit_lr`).
+
+    >>> best_of_each(pd.DataFrame([[3.4, 3.1, 3.2]], columns=[1e-3, 2e-3, 4e-3])).round(4)
+    array([[2.4000e-03, 3.0888e+00]])
+    """
+    found = []
+    for _, row in losses.iterrows():
+        i = int(np.clip(row.to_numpy().argmin(), 1, len(row) - 2))
+        part = row.iloc[i - 1 : i + 2]
+        try:
+            found.append(transfer.fit_lr(part.index.to_numpy(), part.to_numpy())[:2])
+        except ValueError:  # at the edge
+            found.append((part.idxmin(), part.min()))
+    return np.array(found, dtype=float)
+
+
+def cost(lr: float, losses: pd.DataFrame) -> float:
+    """Mean loss at a rate above that of the best rate tried; between rates it is interpolated over their logarithm.
+
+    Args:
+        lr: learning rate.
+        losses: as for `best_of_each`.
+
+    >>> cost(2.0, pd.DataFrame([[3.0, 2.0, 5.0]], columns=[1.0, 4.0, 16.0]))
+    0.5
+    """
+    mean = losses.mean()
+    tried = np.log(losses.columns.to_numpy(dtype=float))
+    return float(np.interp(np.log(lr), tried, mean.to_numpy()) - mean.min())
