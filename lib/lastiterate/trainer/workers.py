@@ -49,7 +49,7 @@ def execute(
     while execution.queue:
         lost = execution.work(execution.queue, workers, dask)
         for job in lost:  # a worker was killed, and took the others with it: each alone, to know whose it was
-            if execution.work([job], 1, dask):
+            if execution.work([job], workers, dask):
                 execution.end(job, "failed: its worker was killed")
     execution.bar.close()
     return execution.status
