@@ -90,6 +90,31 @@ def test_a_run_that_overflows_is_the_worst_not_the_best():
     assert found["loss"][0, 0] > found["loss"][0, 1] and not np.isnan(found["loss"]).any()
 
 
+def test_each_schedule_at_its_best_rate():
+    X, y = convex.load("iris")
+    etas, rates = [schedules.linear(60), schedules.wsd(60)], [1e-3, 1e-1, 1e2]
+    losses, best = convex.at_best_rates(X, y, etas, rates, range(3), batch=8)
+    assert losses.shape == (3, 2) and best.tolist() == [1e-1, 1e-1]
+    alone = convex.train(X, y, 0.1 * etas[1][None], range(3), batch=8)["loss"][:, 0]
+    np.testing.assert_allclose(losses[:, 1], alone, rtol=1e-5)
+
+
+def test_minimum_is_that_of_newtons_method():
+    X, y = convex.load("wine-2")
+    data, target = torch.as_tensor(X), torch.as_tensor(y)
+    w = torch.zeros(X.shape[1], 3, dtype=torch.float64, requires_grad=True)
+    newton = torch.optim.LBFGS([w], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+
+    def loss():
+        newton.zero_grad()
+        value = torch.nn.functional.cross_entropy(data @ w, target)
+        value.backward()
+        return value
+
+    newton.step(loss)
+    assert loss().item() - 1e-6 < convex.minimum(X, y, 2000, batch=64) < loss().item() + 2e-3
+
+
 @pytest.mark.filterwarnings("ignore::lastiterate.design.DegenerateSchedule")
 def test_comparison_chooses_rates_on_the_grid_and_says_where_it_ends():
     table = convex.compare("iris", seeds=[0, 1], rates=[1e-3, 1e-1, 10.0], epochs=10)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lastiterate.experiments import diagnostics
+from lastiterate import schedules, trainer
+from lastiterate.experiments import diagnostics, pico
 
 
 def test_sharpness_is_the_largest_eigenvalue():
@@ -62,10 +63,42 @@ def test_alarm():
     assert diagnostics.alarm(gaps, window=3) == 61
 
 
+def test_first_step():
+    assert diagnostics.first_step([False, True, True], [3, 6, 9]) == 6
+    assert diagnostics.first_step([True, False, True, True, True], range(5), patience=3) == 4
+    assert diagnostics.first_step([False], [1]) is None
+
+
+def test_a_watched_run_is_the_trainers_own(tmp_path, one_thread):
+    rates = 2e-3 * schedules.warmup(schedules.constant(30), 5)
+    table = diagnostics.watched(rates, seed=4, every=10, iterations=2)
+    config, _ = pico.configure(schedules.constant(30), warmup=0, seed=4, clip=1e9)
+    log = trainer.train(config, rates, tmp_path / "run.parquet", progress=False)
+    assert table["step"].tolist() == list(range(1, 31)) and table["lr"].tolist() == rates.tolist()
+    np.testing.assert_allclose(table["loss"], log["train_loss"], rtol=1e-5)
+    np.testing.assert_allclose(table["grad norm"], log["grad_norm"], rtol=1e-4)
+    network = trainer.GPT(config.shape)
+    network.initialise(4)
+    size = torch.cat([p.detach().flatten() for p in network.parameters()]).norm().item()
+    assert table["update ratio"][0] == pytest.approx(log["update_norm"][0] / size, rel=1e-4)
+    assert table["sharpness"].dropna().index.tolist() == [9, 19, 29] and (table["sharpness"].dropna() > 0).all()
+    assert table["smooth"][20] == table["loss"][12:21].median()
+
+
+def test_the_bounds_fit_is_exact_for_what_has_its_shape():
+    rates, norms = 0.01 * schedules.wsd(100), np.linspace(2, 1, 100)
+    omega = diagnostics.bounds.omega(rates, norms)
+    loss = 2.5 + 0.3 * omega + np.where(np.arange(100) < 60, 0.0, 0.7)
+    above = loss - diagnostics.bound_fit(rates, norms, loss)
+    np.testing.assert_allclose(above, np.where(np.arange(100) < 60, 0.0, 0.7), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: diagnostics.alarm(np.ones((2, 2))), "signal must be a 1-D array"),
+        (lambda: diagnostics.watched(np.ones(10)), "rates must be of 22 steps or more, for the bound's fit, got 10"),
+        (lambda: diagnostics.first_step([True], [1], 0), "patience must be an integer >= 1, got 0"),
         (lambda: diagnostics.alarm([1.0], factor=0), "factor must be a finite number > 0"),
         (lambda: diagnostics.sharpness(torch.zeros(()), [], iterations=0), "iterations must be an integer >= 1, got 0"),
         (

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lastiterate import _check, bounds, logs
+from lastiterate import _check, bounds, logs, transfer
 from lastiterate.companion import style
 
 if TYPE_CHECKING:
@@ -172,6 +172,64 @@ def curves_only(ax: "Axes", **options: Any) -> None:
     ax.legend(handles=[line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1], **options)
 
 
+def legend_of(ax: "Axes", start: str, **options: Any) -> None:
+    """A legend of the lines whose labels start so; options are those of ``ax.legend``."""
+    ax.legend(handles=[line for line in ax.get_lines() if str(line.get_label()).startswith(start)], **options)
+
+
+def fitted(
+    ax: "Axes", lr: ArrayLike, loss: ArrayLike, color: str, label: str, star: str = "best", bars: bool = False
+) -> tuple[float, pd.Series]:
+    """Final losses of a sweep against the base learning rate, the fit A/γ + Bγ + C of `transfer.fit_lr`, its minimum as a star.
+
+    Args:
+        ax: its x axis becomes logarithmic.
+        lr: base learning rates of the runs, shape (n,).
+        loss: their final losses, shape (n,); those of one rate are averaged, the fit is to all of them.
+        color: of all three.
+        label: of the losses; the fit has "fit, " before it, the star `star` and a comma.
+        star: see label.
+        bars: whether the losses have their standard deviations over the seeds as error bars.
+
+    Returns:
+        (rate of the fit's minimum, mean losses by rate).
+
+    Raises:
+        ValueError: as `transfer.fit_lr`.
+
+    Source: figure 12b of Schaipp et al. 2025.
+    """
+    best, lowest, (A, B, C) = transfer.fit_lr(lr, loss)
+    of_rate = pd.Series(np.asarray(loss)).groupby(np.asarray(lr))
+    mean = of_rate.mean()
+    ax.set_xscale("log")
+    if bars:
+        ax.errorbar(mean.index, mean, of_rate.std(), fmt="o", ms=4, color=color, label=label)
+    else:
+        ax.plot(mean.index, mean, "o", ms=4, color=color, label=label)
+    fine = np.geomspace(mean.index.min(), mean.index.max(), 100)
+    ax.plot(fine, A / fine + B * fine + C, color=color, lw=1, label=f"fit, {label}")
+    ax.plot(best, lowest, "*", ms=9, color=color, label=f"{star}, {label}")
+    return best, mean
+
+
+def inset(ax: "Axes", box: Sequence[float], title: str, xticks: Sequence[float]) -> "Axes":
+    """A small panel inside another one, its steps in thousands.
+
+    Args:
+        ax: the panel that it lies in.
+        box: left, bottom, width and height as fractions of the panel.
+        title: above it.
+        xticks: the only ones.
+    """
+    small = ax.inset_axes((box[0], box[1], box[2], box[3]))
+    small.set_title(title, size=7)
+    small.set_xticks(xticks)
+    style.thousands(small)
+    small.tick_params(labelsize=6)
+    return small
+
+
 def losses(ax: "Axes", runs: pd.DataFrame, colors: Iterable[str], label: str, **look: Any) -> dict[str, pd.Series]:
     """Validation loss along each of some runs.
 
@@ -210,7 +268,7 @@ def spread(
         The line's values, shape (n,).
     """
     runs = np.asarray(runs, dtype=float)
-    center = np.nanmean(runs, axis=0) if center is None else np.asarray(center)
-    (line,) = ax.plot(x, center, **look)
+    middle = np.nanmean(runs, axis=0) if center is None else np.asarray(center)
+    (line,) = ax.plot(x, middle, **look)
     ax.fill_between(x, np.nanmin(runs, axis=0), np.nanmax(runs, axis=0), color=line.get_color(), alpha=alpha, lw=0)
-    return center
+    return middle

@@ -7,11 +7,14 @@ products are one matrix product: X (16 x d) times the weights of all runs side b
 import math
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from lastiterate import _check, design, schedules
 from lastiterate._files import write_atomic
@@ -171,6 +174,40 @@ def _evaluate(X, y, w):
         loss[s] = (logits.logsumexp(2) - picked).mean(0).double()
         error[s] = (logits.argmax(2) != y.view(-1, 1)).double().mean(0)
     return np.where(np.isfinite(loss), loss, np.inf), np.where(np.isfinite(loss), error, 1.0)
+
+
+def at_best_rates(
+    X: NDArray, y: NDArray, etas: Iterable[ArrayLike], rates: ArrayLike, seeds: Iterable[int], **options: Any
+) -> tuple[NDArray, NDArray]:
+    """Final losses of schedules, each at the rate, of those tried, that has the lowest mean over the seeds.
+
+    Args:
+        X, y: from `load`.
+        etas: n schedules of one length.
+        rates: base learning rates to try.
+        seeds: of the batches, S of them.
+        **options: of `train`.
+
+    Returns:
+        (losses, shape (S, n); best rates, shape (n,)).
+    """
+    etas, rates, seeds = list(etas), np.asarray(rates, dtype=float), list(seeds)
+    found = train(X, y, np.concatenate([np.outer(rates, np.asarray(eta)) for eta in etas]), seeds, **options)
+    losses = found["loss"].reshape(len(seeds), len(etas), rates.size)
+    best = losses.mean(axis=0).argmin(axis=1)
+    return losses[:, np.arange(len(etas)), best], rates[best]
+
+
+def minimum(X: NDArray, y: NDArray, T: int, lr: float = 0.1, batch: int = BATCH) -> float:
+    """The lowest loss that there is, to be subtracted from others: of one long run of T steps with linear decay.
+
+    Args:
+        X, y: from `load`, not separable: there the lowest is 0, and no run reaches it.
+        T: steps.
+        lr: base learning rate.
+        batch: examples a step.
+    """
+    return train(X, y, [lr * schedules.linear(T)], [0], batch=batch)["loss"].item()
 
 
 def compare(name, seeds=range(SEEDS), rates=RATES, epochs=EPOCHS, progress=None):

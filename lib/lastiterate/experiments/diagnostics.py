@@ -1,17 +1,35 @@
-"""What to look at while a run is under way: sharpness, and alarms on a signal.
+"""What to look at while a run is under way: sharpness, alarms on a signal, and a run of which all signals are measured.
 
 Sharpness is the largest eigenvalue λ of the loss's Hessian, in the metric of the optimizer's preconditioner. Gradient descent
 with rate η is stable along a direction of curvature λ while ηλ < 2; with momentum as an average (β₁ of Adam) while
 ηλ < 2(1 + β₁)/(1 − β₁), which is 38 for β₁ = 0.9.
 """
 
+# torch's _foreach functions have no good types
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportArgumentType=false
+
+from collections.abc import Iterable, Sequence
+
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import ArrayLike, NDArray
 
-from lastiterate import _check
+from lastiterate import _check, bounds, trainer
+from lastiterate.experiments import pico
+
+SMOOTH = 9  # steps of the median through which a loss is looked at
+WELL = slice(20, 60)  # steps after which a run has settled and is not yet in trouble: there the bound is fitted to it
+FAR = 10**6  # the step whose batch the sharpness is measured on, one that no run comes to
 
 
-def sharpness(loss, parameters, preconditioner=None, iterations=20, seed=0):
+def sharpness(
+    loss: torch.Tensor,
+    parameters: Iterable[torch.Tensor],
+    preconditioner: Sequence[torch.Tensor] | None = None,
+    iterations: int = 20,
+    seed: int = 0,
+) -> float:
     """Largest eigenvalue, in absolute value, of P^−½ H P^−½, by power iteration on Hessian-vector products.
 
     Args:
@@ -48,12 +66,12 @@ def sharpness(loss, parameters, preconditioner=None, iterations=20, seed=0):
         v = [x / length for x in v]
         product = torch.autograd.grad(gradients, parameters, [s * x for s, x in zip(scale, v, strict=True)], retain_graph=True)
         w = [s * h for s, h in zip(scale, product, strict=True)]
-        value = sum((x * y).sum() for x, y in zip(v, w, strict=True)).item()
+        value = sum(((x * y).sum() for x, y in zip(v, w, strict=True)), torch.zeros(())).item()
         v = w
     return value
 
 
-def adam_preconditioner(optimizer):
+def adam_preconditioner(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Diagonal √v̂ + ε by which torch's Adam or AdamW divides, a list of tensors in the order of its parameters.
 
     Raises:
@@ -77,7 +95,7 @@ def adam_preconditioner(optimizer):
     return found
 
 
-def alarm(signal, window=20, factor=2.0, patience=1):
+def alarm(signal: ArrayLike, window: int = 20, factor: float = 2.0, patience: int = 1) -> int | None:
     """First step at which a signal is `factor` times the median of the `window` entries before it, `patience` times in a row.
 
     Args:
@@ -107,3 +125,114 @@ def alarm(signal, window=20, factor=2.0, patience=1):
         if row == patience:
             return int(measured[i]) + 1
     return None
+
+
+def first_step(condition: Iterable[bool], steps: Iterable[int], patience: int = 1) -> int | None:
+    """The step at which a condition has held `patience` times in a row for the first time, or None.
+
+    Args:
+        condition: whether it holds, one a measurement.
+        steps: their numbers.
+        patience: an integer >= 1.
+
+    Raises:
+        ValueError: on a bad patience, or another number of steps than measurements.
+
+    >>> first_step([True, False, True, True], [10, 20, 30, 40], patience=2)
+    40
+    """
+    patience, row = _check.integer("patience", patience), 0
+    for step, holds in zip(steps, condition, strict=True):
+        row = row + 1 if holds else 0
+        if row == patience:
+            return int(step)
+    return None
+
+
+def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 6) -> pd.DataFrame:
+    """Train the small language model of `pico` with AdamW, and measure at each step what might warn of a divergence.
+
+    Args:
+        rates: learning rates, shape (T,), T >= 22.
+        seed: of weights and data.
+        every: steps between measurements of the sharpness.
+        iterations: of its power iteration.
+
+    Returns:
+        DataFrame, a row a step: `step`, `lr`, `loss`; `grad norm`; `update ratio`, norm of the update over that of the weights;
+        `sharpness`, times the rate, in Adam's metric and on a batch of its own, NaN where it was not measured (the embedding is
+        left out: the rows of bytes that hardly occur have next to no second moments); `smooth`, the running median of the loss;
+        `above bound`, its distance to the bound's fit (`bound_fit`).
+
+    Raises:
+        ValueError: on a bad argument.
+
+    Source: this project.
+    """
+    rates, every = _check.schedule(rates, "rates"), _check.integer("every", every)
+    if rates.size < WELL.start + 2:
+        raise ValueError(f"rates must be of {WELL.start + 2} steps or more, for the bound's fit, got {rates.size}")
+    config, _ = pico.configure(np.ones(rates.size), warmup=0, seed=seed)
+    corpus, network = trainer.corpus(config.corpus), trainer.GPT(config.shape)
+    network.initialise(seed)
+    (optimizer,) = trainer.make_optimizers(network, config)
+    embedding = {id(p) for name, p in network.named_parameters() if "embed" in name}
+    inner = [id(p) not in embedding for group in optimizer.param_groups for p in group["params"]]
+    probe, rows = trainer.batch_at(corpus, config, FAR), []
+    for t, rate in enumerate(rates):
+        loss, gradient, ratio = _measured_step(network, optimizer, trainer.batch_at(corpus, config, t), rate)
+        sharp = np.nan
+        if t % every == every - 1:
+            sharp = rate * abs(_adam_sharpness(network, optimizer, probe, inner, iterations))
+        rows.append((t + 1, rate, loss, gradient, ratio, sharp))
+    table = pd.DataFrame(rows, columns=["step", "lr", "loss", "grad norm", "update ratio", "sharpness"])
+    table["smooth"] = table["loss"].rolling(SMOOTH, min_periods=1).median()
+    table["above bound"] = table["smooth"] - bound_fit(table["lr"], table["grad norm"], table["smooth"])
+    return table
+
+
+def bound_fit(rates: ArrayLike, grad_norms: ArrayLike, loss: ArrayLike, well: slice = WELL) -> NDArray[np.float64]:
+    """What the bound makes of a run: a + b·Ω_t of its rates and gradient norms, with a and b fitted to its loss.
+
+    Args:
+        rates, grad_norms, loss: shape (T,).
+        well: steps on which to fit, two or more, by least squares.
+
+    Returns:
+        Array of shape (T,).
+
+    >>> omega = bounds.omega(np.full(80, 0.1))
+    >>> np.abs(bound_fit(np.full(80, 0.1), np.ones(80), 3 + 2 * omega) - (3 + 2 * omega)).max() < 1e-12
+    np.True_
+    """
+    omega = np.asarray(bounds.omega(np.asarray(rates, dtype=float), np.asarray(grad_norms, dtype=float)))
+    b, a = np.polyfit(omega[well], np.asarray(loss, dtype=float)[well], 1)
+    return a + b * omega
+
+
+def _measured_step(network, optimizer, batch, rate):
+    """One step at a rate: (loss before it, norm of the gradient, norm of the update over that of the weights)."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for group in optimizer.param_groups:
+        group["lr"] = float(rate)
+    loss = network(batch[:, :-1], batch[:, 1:])
+    loss.backward()
+    with torch.no_grad():
+        gradient, size = _norm([p.grad for p in parameters]), _norm(parameters)
+        before = [p.clone() for p in parameters]
+        optimizer.step()
+        optimizer.zero_grad()
+        update = _norm(torch._foreach_sub(parameters, before))
+    return loss.item(), gradient, update / size
+
+
+def _adam_sharpness(network, optimizer, batch, inner, iterations):
+    """`sharpness` in the metric of Adam, of those of the optimizer's parameters that are inner ones."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    pairs = zip(parameters, adam_preconditioner(optimizer), inner, strict=True)
+    chosen, scale = zip(*((p, d) for p, d, keep in pairs if keep), strict=True)
+    return sharpness(network(batch[:, :-1], batch[:, 1:]), chosen, scale, iterations)
+
+
+def _norm(tensors):
+    return torch.stack(torch._foreach_norm(tensors)).norm().item()

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from lastiterate import _check, bounds
 
 
-def expected_loss(rates, h, noise, start, batch=1.0):
+def expected_loss(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike = 1.0) -> NDArray:
     """E f(x_t) − f* before each of the steps and after the last one.
 
     Args:
@@ -50,7 +50,7 @@ def expected_loss(rates, h, noise, start, batch=1.0):
     return loss if rates.ndim == 2 else loss[0]
 
 
-def grad_norms(rates, h, noise, start, batch=1.0):
+def grad_norms(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike = 1.0) -> NDArray:
     """Root mean square gradient norm √E‖g_t‖² at each step, t = 1..T: what `bounds.omega` takes as G.
 
     Args, raises: as `expected_loss`, for one schedule.
@@ -71,7 +71,9 @@ def grad_norms(rates, h, noise, start, batch=1.0):
     return np.sqrt(norms)
 
 
-def simulate(rates, h, noise, start, batch=1.0, runs=100, seed=0):
+def simulate(
+    rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike = 1.0, runs: int = 100, seed: int = 0
+) -> NDArray:
     """f(x_t) of simulated runs with Gaussian noise, to be compared with `expected_loss`.
 
     Args: as `expected_loss`, for one schedule; runs: how many; seed: of the noise.
@@ -94,7 +96,7 @@ def simulate(rates, h, noise, start, batch=1.0, runs=100, seed=0):
     return loss
 
 
-def power_law(d, decay=1.0, source=1.5):
+def power_law(d: int, decay: float = 1.0, source: float = 1.5) -> tuple[NDArray, NDArray]:
     """Spectrum of a large problem: eigenvalues h_i = i^−a, and a start with h_i x_i² = i^−b, so that f(x_1) = ½ Σ i^−b.
 
     Args:
@@ -113,7 +115,7 @@ def power_law(d, decay=1.0, source=1.5):
     return i**-decay, i ** ((decay - source) / 2)
 
 
-def continuum_loss(rates, decay=1.0, source=1.5, noise=0.0):
+def continuum_loss(rates: ArrayLike, decay: float = 1.0, source: float = 1.5, noise: float = 0.0) -> float:
     r"""E f after the last step for a power law of infinite dimension in continuous time, with noise s_i² = σ² h_i.
 
         ½ Γ(p)/a · (2S)^{−p},  p = (b − 1)/a,    plus    ½ σ²/a Σ_t η_t² (2τ_t)^{−q} γ(q, 2τ_t),  q = 2 − 1/a,
@@ -180,9 +182,10 @@ def tuned(
     >>> tuned([0.25, 1.0, 1.5], [1.0, 1.0], h=[1.0], noise=0.0, start=2.0)
     (1.0, 0.0)
     """
-    losses = expected_loss(np.outer(tried, eta), h, noise, start, batch)[:, -1]
+    rates = np.asarray(tried, dtype=float)
+    losses = expected_loss(np.outer(rates, np.asarray(eta, dtype=float)), h, noise, start, batch)[:, -1]
     i = int(losses.argmin())
-    return float(np.asarray(tried)[i]), float(losses[i])
+    return float(rates[i]), float(losses[i])
 
 
 def bound_over_loss(eta: ArrayLike, curvature: float, noise: float, rounds: int = 60) -> float:
@@ -213,7 +216,9 @@ def bound_over_loss(eta: ArrayLike, curvature: float, noise: float, rounds: int 
     return float(bounds.omega(lr * eta, norms, 1.0, T) / max(loss, 1e-300))
 
 
-def _checked(rates, h, noise, start, batch):
+def _checked(
+    rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike
+) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
     rates = np.asarray(rates, dtype=float)
     if rates.ndim not in (1, 2) or not rates.size or not np.isfinite(rates).all() or (rates < 0).any():
         raise ValueError(f"rates must be finite and >= 0, of shape (T,) or (R, T), got shape {rates.shape}")
@@ -230,4 +235,4 @@ def _checked(rates, h, noise, start, batch):
         raise ValueError(f"noise must not be negative, got {found[0].min():g}")
     if (found[2] <= 0).any():
         raise ValueError(f"batch must be positive, got {found[2].min():g}")
-    return rates, h, *found
+    return rates, h, found[0], found[1], found[2]
