@@ -5,6 +5,8 @@ import pytest
 from lastiterate import logs
 from lastiterate.experiments import convex, convex_table
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def made(losses, errors):
     """A table with one data set a column of the losses."""

@@ -1,6 +1,7 @@
 """Small image classifiers: they learn, repeat, and answer to the schedule."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -76,3 +77,23 @@ def test_a_diverged_seed_does_not_make_a_rate_the_best():
     rows = [("cnn", "linear", lr, seed, problems.STEPS["cnn"], loss) for (lr, seed), loss in losses.items()]
     runs = pd.DataFrame(rows, columns=["problem", "schedule", "lr", "seed", "step", "loss"])
     assert problems.best_lr(runs, "cnn", "linear") == 0.1
+
+
+def test_best_rate_and_its_curves():
+    rows = [
+        ("overfit", "linear", lr, seed, step, 9.0, loss + 0.1 * seed, 0.5)
+        for lr, end in ((0.01, 2.0), (0.0316, 1.0), (0.1, np.nan))
+        for seed in (0, 1)
+        for step, loss in ((400, 3.0), (800, end))
+    ]
+    runs = pd.DataFrame(rows, columns=[*suite.KEYS, "step", "train_loss", "loss", "error"])
+    found = problems.sweep(runs, "overfit", "linear")
+    assert (found.lr, found.tried, found.edge, found.mean) == (0.0316, 3, "", pytest.approx(1.05))
+    assert problems.best_lr(runs, "overfit", "linear") == 0.0316
+    curves = problems.curves(runs, "overfit", "linear")
+    assert curves.index.tolist() == [400, 800] and curves.to_numpy().ravel().tolist() == pytest.approx([3.0, 3.1, 1.0, 1.1])
+    assert (problems.curves(runs, "overfit", "linear", "train_loss") == 9).all(axis=None)
+    with pytest.raises(ValueError, match="runs must have some of 'overfit' with the schedule 'cosine'"):
+        problems.sweep(runs, "overfit", "cosine")
+    with pytest.raises(ValueError, match="column must be one of 'loss'"):
+        problems.curves(runs, "overfit", "linear", "norm")

@@ -20,8 +20,10 @@ from lastiterate.experiments.problems.suite import (
     SEEDS,
     STEPS,
     best_lr,
+    curves,
     record,
     schedule,
+    sweep,
     table,
     train,
 )
@@ -35,8 +37,10 @@ __all__ = [
     "SEEDS",
     "STEPS",
     "best_lr",
+    "curves",
     "record",
     "schedule",
+    "sweep",
     "table",
     "train",
 ]

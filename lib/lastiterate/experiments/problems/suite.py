@@ -16,6 +16,7 @@ from lastiterate import _check, _processes, design, schedules
 from lastiterate._files import atomic, write_atomic
 from lastiterate.experiments import convex
 from lastiterate.experiments.problems import cifar, digits, masked_bytes
+from lastiterate.logs import sweeps
 from lastiterate.logs.formats import read_table
 from lastiterate.logs.published import DataError
 
@@ -113,10 +114,38 @@ def table(problems=BUNDLED):
     return [(p, s, lr, seed) for p in problems for s in names[p] for lr in RATES[p] for seed in range(SEEDS)]
 
 
-def best_lr(runs, problem, name):
-    """Rate with the lowest mean held-out loss at the end."""
+def sweep(runs: pd.DataFrame, problem: str, name: str) -> sweeps.Best:
+    """The rate with the lowest mean held-out loss at the end, and that loss.
+
+    Args:
+        runs: the curves that `record` writes.
+        problem: in STEPS.
+        name: of a schedule of the table.
+
+    Raises:
+        ValueError: where there are no such runs.
+    """
     chosen = runs[(runs["problem"] == problem) & (runs["schedule"] == name) & (runs["step"] == STEPS[problem])]
-    return float(chosen.fillna({"loss": np.inf}).groupby("lr")["loss"].mean().idxmin())  # one that diverged is not the best
+    if chosen.empty:
+        raise ValueError(f"runs must have some of {problem!r} with the schedule {name!r}, and have none")
+    return sweeps.best(chosen["lr"], chosen["loss"])
+
+
+def best_lr(runs: pd.DataFrame, problem: str, name: str) -> float:
+    """The rate of `sweep`, args and raises as there."""
+    return sweep(runs, problem, name).lr
+
+
+def curves(runs: pd.DataFrame, problem: str, name: str, column: str = "loss") -> pd.DataFrame:
+    """The runs of a schedule at its best rate: a column along the run, a row an evaluation (by its step), a column a seed.
+
+    Args, raises: as `sweep`, and
+
+        column: "loss" or "error" on held-out data, or "train_loss".
+    """
+    lr = best_lr(runs, problem, name)
+    chosen = runs[(runs["problem"] == problem) & (runs["schedule"] == name) & (runs["lr"] == lr)]
+    return chosen.pivot(index="step", columns="seed", values=_check.choice("column", column, ["loss", "error", "train_loss"]))
 
 
 def _run(job, rates):
@@ -126,7 +155,7 @@ def _run(job, rates):
 
 
 def record(out, problems=BUNDLED):
-    """Train all runs of problems, two at a time; write their curves and the mean norms of linear decay. Goes on where it was stopped.
+    """Train all runs of problems, two at a time; write their curves and linear decay's mean norms. Goes on where it was stopped.
 
     Args:
         out: curves go to OUT.parquet, mean norms to OUT_norms.csv.
