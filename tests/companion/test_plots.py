@@ -96,3 +96,9 @@ def test_spread_is_the_mean_and_the_range_of_runs():
         corners = band.get_paths()[0].vertices
         assert {(1, 1), (1, 3), (2, 4), (2, 8), (3, 5)} <= {tuple(corner) for corner in corners.tolist()}
         assert band.get_alpha() == opacity
+
+
+def test_percent_of_the_run():
+    ax = plt.figure().subplots()
+    plots.percent(ax, [5.0, 6.0, 7.0, 8.0], label="four")
+    assert ax.get_lines()[0].get_xydata().tolist() == [[25, 5], [50, 6], [75, 7], [100, 8]]
