@@ -252,7 +252,7 @@ def losses(ax: "Axes", runs: pd.DataFrame, colors: Iterable[str], label: str, **
 
 
 def percent(ax: "Axes", values: ArrayLike, **look: Any) -> None:
-    """Plot one value a step against the percent of the run, 100·t/T, thinned; a line needs a label to be kept in its figure's JSON."""
+    """Plot one value a step against the percent of the run, 100·t/T, thinned."""
     values = np.asarray(values)
     ax.plot(*style.thin(100 * np.arange(1, len(values) + 1) / len(values), values), **look)
 
