@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEST = "best for the bound"
+COLORS = {"lower rate": "two_stage", "longer cooldown": "linear", "same rate and cooldown": "wsd", BEST: "optimal"}  # in `style`
 
 
 def folder(name: str) -> Path:

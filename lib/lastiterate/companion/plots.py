@@ -273,7 +273,7 @@ def spread(
     Returns:
         The line's values, shape (n,).
     """
-    runs = np.asarray(runs, dtype=float)
+    runs = np.asarray(runs)
     middle = np.nanmean(runs, axis=0) if center is None else np.asarray(center)
     (line,) = ax.plot(x, middle, **look)
     ax.fill_between(x, np.nanmin(runs, axis=0), np.nanmax(runs, axis=0), color=line.get_color(), alpha=alpha, lw=0)

@@ -4,24 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lastiterate.experiments import rates
+from lastiterate.experiments import sweeps
 
 
 def test_vertex_of_the_bounds_shape():
     tried = np.geomspace(0.01, 1, 80)
-    assert rates.vertex(tried, 0.2 / tried + 3 * tried) == pytest.approx((0.2 / 3) ** 0.5, rel=1e-4)
-    assert rates.vertex([1, 2, 3], [1, 1.5, 0.5]) != rates.vertex([1, 2, 3], [1, 1.5, 0.5]), "NaN at an edge"
+    assert sweeps.vertex(tried, 0.2 / tried + 3 * tried) == pytest.approx((0.2 / 3) ** 0.5, rel=1e-4)
+    assert sweeps.vertex([1, 2, 3], [1, 1.5, 0.5]) != sweeps.vertex([1, 2, 3], [1, 1.5, 0.5]), "NaN at an edge"
 
 
 def test_best_of_each_sweep_and_what_another_rate_costs():
     tried = np.array([1e-3, 2e-3, 4e-3, 8e-3, 16e-3])
     inner = 2e-3 / tried + 100 * tried + 3.0
     falling = 1 / tried
-    found = rates.best_of_each(pd.DataFrame([inner, falling], columns=tried))
+    found = sweeps.best_of_each(pd.DataFrame([inner, falling], columns=tried))
     best = (2e-3 / 100) ** 0.5
     assert found[0] == pytest.approx([best, 2 * (2e-3 * 100) ** 0.5 + 3.0], rel=1e-9)
     assert found[1].tolist() == [16e-3, falling[-1]], "at the edge, as it was measured"
     sweep = pd.DataFrame([inner, inner + 2], columns=tried)
-    assert rates.cost(4e-3, sweep) == 0
-    assert rates.cost(2e-3, sweep) == pytest.approx(inner[1] - inner[2])
-    assert rates.cost((2e-3 * 4e-3) ** 0.5, sweep) == pytest.approx((inner[1] - inner[2]) / 2)
+    assert sweeps.cost(4e-3, sweep) == 0
+    assert sweeps.cost(2e-3, sweep) == pytest.approx(inner[1] - inner[2])
+    assert sweeps.cost((2e-3 * 4e-3) ** 0.5, sweep) == pytest.approx((inner[1] - inner[2]) / 2)

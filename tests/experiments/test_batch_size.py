@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from lastiterate.experiments import batches, quadratic
+from lastiterate.experiments import batch_size, quadratic
 
 
 def test_steps_to_a_loss_along_one_run():
     steps = np.unique(np.geomspace(1, 1000, 60).astype(int))
     losses = 3.0 * steps**-0.7
-    assert batches.steps_to(0.1, steps, losses) == pytest.approx(30 ** (1 / 0.7), rel=1e-9)
-    assert np.isnan(batches.steps_to(1e-3, steps, losses)), "no run is so long"
+    assert batch_size.steps_to(0.1, steps, losses) == pytest.approx(30 ** (1 / 0.7), rel=1e-9)
+    assert np.isnan(batch_size.steps_to(1e-3, steps, losses)), "no run is so long"
     with pytest.raises(ValueError, match="target must be a finite number > 0"):
-        batches.steps_to(0.0, steps, losses)
+        batch_size.steps_to(0.0, steps, losses)
 
 
 def test_critical_batch_size():
     B = np.array([1.0, 4, 16, 64, 256, 1024])
     S = 50 * (1 + 20 / B)
-    assert batches.critical(B, S) == pytest.approx((50, 20), rel=1e-9)
-    assert batches.critical(B, np.where(B == 1, np.nan, S)) == pytest.approx((50, 20), rel=1e-9)
-    rough = batches.critical(B, S * np.array([1.1, 0.9, 1.1, 0.9, 1.1, 0.9]))
+    assert batch_size.critical(B, S) == pytest.approx((50, 20), rel=1e-9)
+    assert batch_size.critical(B, np.where(B == 1, np.nan, S)) == pytest.approx((50, 20), rel=1e-9)
+    rough = batch_size.critical(B, S * np.array([1.1, 0.9, 1.1, 0.9, 1.1, 0.9]))
     assert rough == pytest.approx((50, 20), rel=0.25)
     with pytest.raises(ValueError, match="two batch sizes or more, got 1"):
-        batches.critical([1, 2], [3, np.nan])
+        batch_size.critical([1, 2], [3, np.nan])
 
 
 def test_a_noisier_problem_has_a_larger_critical_batch():
@@ -34,7 +34,7 @@ def test_a_noisier_problem_has_a_larger_critical_batch():
         needed = []
         for b in (1, 16, 256, 4096):
             ends = [quadratic.tuned(rates, np.ones(n), h, noise, start, b)[1] for n in lengths]
-            needed.append(batches.steps_to(0.02, lengths, np.minimum.accumulate(ends)))
-        return batches.critical([1, 16, 256, 4096], needed)[1]
+            needed.append(batch_size.steps_to(0.02, lengths, np.minimum.accumulate(ends)))
+        return batch_size.critical([1, 16, 256, 4096], needed)[1]
 
     assert fitted(2.0) > 4 * fitted(0.5)
