@@ -102,3 +102,13 @@ def test_percent_of_the_run():
     ax = plt.figure().subplots()
     plots.percent(ax, [5.0, 6.0, 7.0, 8.0], label="four")
     assert ax.get_lines()[0].get_xydata().tolist() == [[25, 5], [50, 6], [75, 7], [100, 8]]
+
+
+def test_a_logarithmic_axis_with_plain_numbers():
+    ax = plt.figure().subplots()
+    ax.plot([1, 2], [0.9, 4.2])
+    plots.log_numbers(ax, 0.8, 4.5)
+    ax.figure.canvas.draw()
+    assert ax.get_yscale() == "log" and ax.get_ylim() == (0.8, 4.5)
+    shown = [float(text.get_text()) for text in ax.get_yticklabels(which="both")]  # plain numbers, no powers of ten
+    assert 4 <= len(shown) <= 6 and np.ptp(np.diff(shown)) < 1e-9

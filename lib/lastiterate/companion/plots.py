@@ -257,6 +257,16 @@ def percent(ax: "Axes", values: ArrayLike, **look: Any) -> None:
     ax.plot(*style.thin(100 * np.arange(1, len(values) + 1) / len(values), values), **look)
 
 
+def log_numbers(ax: "Axes", low: float, high: float) -> None:
+    """A logarithmic y axis between two limits, with a few plain numbers at even distances: for less than a power of ten."""
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+    ax.set(yscale="log", ylim=(low, high))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
 def spread(
     ax: "Axes", x: ArrayLike, runs: ArrayLike, center: ArrayLike | None = None, alpha: float = 0.15, **look: Any
 ) -> np.ndarray:
