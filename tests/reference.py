@@ -64,3 +64,18 @@ def omega_all_directly(eta, G=1.0, D=1.0):
         noise = eta[t - 1] * G[t - 1] ** 2 + np.sum((eta[: t - 1] * G[: t - 1]) ** 2 / tail[1:])
         values.append(D**2 / (2 * tail[0]) + 0.5 * noise)
     return np.array(values)
+
+
+def omega_terms(eta, G, D):
+    """(T1, T2) of floats, in exact tail sums and without bounds of the exponent."""
+    eta, G, D = [mp.mpf(e) for e in eta], [mp.mpf(g) for g in G], mp.mpf(D)
+    tail = [mp.fsum(eta[k:]) for k in range(len(eta))]
+    noise = mp.fsum((e * g) ** 2 / a for e, g, a in zip(eta[:-1], G[:-1], tail[1:], strict=True))
+    return D**2 / (2 * tail[0]), (eta[-1] * G[-1] ** 2 + noise) / 2
+
+
+def average_terms(eta, G, D):
+    """The same of the average iterate's bound."""
+    eta, G, D = [mp.mpf(e) for e in eta], [mp.mpf(g) for g in G], mp.mpf(D)
+    total = 2 * mp.fsum(eta)
+    return D**2 / total, mp.fsum((e * g) ** 2 for e, g in zip(eta, G, strict=True)) / total

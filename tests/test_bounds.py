@@ -185,3 +185,112 @@ def test_tightened_bound_of_linear_decay_is_about_twice_the_minimax_rate():
         assert bounds.tightened_omega(eta) * np.sqrt(T) == pytest.approx(2, abs=0.05)
     with pytest.raises(ValueError, match="G must be positive at the last step"):
         bounds.tightened_omega([1.0, 1.0], G=[1.0, 0.0])
+
+
+# --- any scale --------------------------------------------------------------------------------------------------------
+
+
+def agrees(call, *exact):
+    """Whether a call gives these numbers, or says that float64 cannot hold one of them."""
+    inside = [x == 0 or 2.3e-308 < x < mp.mpf("1.79e308") for x in exact]
+    if all(inside):
+        found = np.atleast_1d(call())
+        for ours, theirs in zip(found.tolist(), exact, strict=True):
+            assert abs(mp.mpf(ours) - theirs) <= mp.mpf("1e-12") * theirs
+    elif not all(x == 0 or 2.2e-308 < x < mp.mpf("1.8e308") for x in exact):
+        with pytest.raises(ValueError, match="which float64 cannot hold"):
+            call()
+
+
+exponents = st.floats(-300, 300)
+positive = exponents.map(lambda x: 10.0**x)
+
+
+@st.composite
+def problems(draw):
+    """(eta, G, D) at any scale, each array within a few powers of ten, or over all of float64."""
+    T = draw(st.integers(1, 6))
+    near = st.floats(-3, 3)
+
+    def numbers():
+        if draw(st.booleans()):
+            return np.array(draw(st.lists(positive, min_size=T, max_size=T)))
+        middle = draw(st.floats(-295, 295))
+        return 10.0 ** (middle + np.array(draw(st.lists(near, min_size=T, max_size=T))))
+
+    return numbers(), numbers(), draw(positive)
+
+
+@settings(max_examples=300)
+@given(problems())
+def test_right_at_any_scale_or_refused(problem):
+    eta, G, D = problem
+    T = eta.size
+    t1, t2 = reference.omega_terms(eta.tolist(), G.tolist(), D)
+    agrees(lambda: bounds.omega_terms(eta, G, D), t1, t2)
+    agrees(lambda: bounds.omega(eta, G, D, horizons=T), t1 + t2)
+    agrees(lambda: bounds.optimal_lr(eta, G, D), mp.sqrt(t1 / t2), 2 * mp.sqrt(t1 * t2))
+    every = [sum(reference.omega_terms(eta[:t].tolist(), G[:t].tolist(), D)) for t in range(1, T + 1)]
+    agrees(lambda: bounds.omega(eta, G, D), *every)
+    a1, a2 = reference.average_terms(eta.tolist(), G.tolist(), D)
+    agrees(lambda: bounds.optimal_lr(eta, G, D, "average"), mp.sqrt(a1 / a2), 2 * mp.sqrt(a1 * a2))
+    agrees(lambda: bounds.average_omega(eta, G, D, horizons=T), a1 + a2)
+    squares = mp.fsum(mp.mpf(g) ** 2 for g in G.tolist())
+    agrees(lambda: bounds.linear_decay_bound(T, G, D), D * mp.sqrt(squares) / T)
+    inverse = mp.fsum(mp.mpf(g) ** -2 for g in G.tolist())
+    agrees(lambda: bounds.refined_bound(G, D), D / mp.sqrt(inverse))
+    steps = mp.fsum((mp.mpf(w) * mp.mpf(g)) ** 2 for w, g in zip(eta.tolist(), G.tolist(), strict=True))
+    agrees(lambda: bounds.refined_bound(G, D, weights=eta), D * mp.sqrt(steps) / mp.fsum(eta.tolist()))
+
+
+@settings(max_examples=200)
+@given(rates, st.integers(-900, 900), st.integers(-900, 900))
+def test_a_power_of_two_changes_the_exponent_only(eta, b, c):
+    """Ω(2^(c−b) η, 2^b G, 2^c D) = 2^(b+c) Ω(η, G, D), and γ* is 2^(c−b) times as large."""
+    G = np.linspace(1, 2, eta.size)
+    if max(abs(c - b), abs(b + c)) < 950:
+        found = bounds.omega(np.ldexp(eta, c - b), np.ldexp(G, b), np.ldexp(1.0, c), eta.size)
+        assert np.ldexp(found, -b - c) == pytest.approx(bounds.omega(eta, G, 1.0, eta.size), rel=1e-13)
+        lr, bound = bounds.optimal_lr(eta, np.ldexp(G, b), np.ldexp(1.0, c))
+        assert (np.ldexp(lr, b - c), np.ldexp(bound, -b - c)) == pytest.approx(bounds.optimal_lr(eta, G), rel=1e-13)
+
+
+@pytest.mark.parametrize("T", [50, 400])
+@pytest.mark.parametrize(("eta", "G", "D"), [(1e-200, 1.0, 1.0), (1.0, 1e150, 1e150), (1e200, 1e-200, 1.0), (1e120, 1e-30, 1e90)])
+def test_all_horizons_at_extreme_scales(T, eta, G, D):
+    rates = eta * schedules.wsd(T)
+    every = bounds.omega(rates, G, D)
+    for t in (1, 2, T // 2, T):
+        assert every[t - 1] == pytest.approx(bounds.omega(rates, G, D, horizons=t), rel=1e-12, abs=0)
+    average = bounds.average_omega(rates, G, D)
+    assert average[-1] == pytest.approx(bounds.average_omega(rates, G, D, horizons=T), rel=1e-12, abs=0)
+
+
+def test_known_extremes():
+    lr, bound = bounds.optimal_lr(1e-200 * np.ones(50))
+    _, best = bounds.optimal_lr(np.ones(50))
+    assert (1e-200 * lr, bound) == pytest.approx(bounds.optimal_lr(np.ones(50)), rel=1e-13)
+    assert bounds.refined_bound([1e-200] * 50) == pytest.approx(1e-200 / np.sqrt(50), rel=1e-13, abs=0)
+    for scale in (1e155, 1e200, 1e300):
+        assert bounds.optimal_lr(np.ones(50), G=scale)[1] == pytest.approx(scale * best, rel=1e-13)
+        with pytest.raises(ValueError, match=r"Ω is about 1e.*which float64 cannot hold"):
+            bounds.omega(np.ones(50), G=scale)
+        for D in (scale, 1 / scale):
+            assert bounds.optimal_lr(np.ones(50), D=D)[1] == pytest.approx(
+                D * bounds.optimal_lr(np.ones(50))[1], rel=1e-13, abs=0
+            )
+            assert bounds.wsd_theorem(400, 320, D=D) == pytest.approx(D * bounds.wsd_theorem(400, 320), rel=1e-13, abs=0)
+    assert bounds.average_omega([1.7e308] * 4, G=1e-150, horizons=4) == pytest.approx(0.5 * 1.7e8, rel=1e-13)
+    with pytest.raises(ValueError, match="cannot hold"):
+        bounds.wsd_theorem(400, 320, G=1e200, D=1e200)
+
+
+@settings(max_examples=30)
+@given(problems())
+def test_tightened_bound_at_any_scale(problem):
+    eta, G, D = problem
+    steps = np.abs(np.log10(eta)) + np.abs(np.log10(G)).max() * 2 + abs(np.log10(D))
+    if steps.max() < 250:  # then every product of the formula is within float64, at some scale of eta
+        tight = bounds.tightened_omega(eta, G, D)
+        tried = [sum(reference.omega_terms([*eta[:-1].tolist(), 10.0**s], G.tolist(), D)) for s in range(-300, 300)]
+        assert 0.3 * float(min(tried)) < tight <= float(min(tried)) * (1 + 1e-9)

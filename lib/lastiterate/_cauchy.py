@@ -1,15 +1,19 @@
 """Causal Cauchy sums: what makes the bound at all horizons cost O(T log T)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 LEAF = 64  # steps in a leaf block, at most: balances the O(T·LEAF) near field against the O(T/LEAF) far field
 NODES = 18  # Chebyshev nodes a block: blocks at least their own length apart, so an error of (3 + √8)^-18 = 2e-14
 
 
-def causal_cauchy_sums(steps, weights):
+def causal_cauchy_sums(steps: Array, weights: Array) -> Array:
     """C_t = Σ_{k<t} weights_k / (S_t − S_k) for every t, S the running sum of steps, in O(T log T).
 
     A tree code (a one-dimensional fast multipole method): steps are grouped in a binary tree of blocks; two blocks that lie
@@ -106,6 +110,8 @@ def _block_pairs(leaves, first, last, length, distance):
 
 def _far_field(pairs, leaves, m, weights, first, length, distance):
     """Sums over well-separated blocks, as an (m, leaves) array: weights up the tree, across, and values down the tree."""
+    from scipy import sparse  # here: short schedules need NumPy alone
+
     nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
     to_coefficients = _chebyshev(nodes) * (2 / NODES)
     to_coefficients[0] /= 2

@@ -1,29 +1,58 @@
-"""Argument checks shared by every public function: a clear ``ValueError`` before any work is done."""
+"""Argument checks shared by every public function: a clear ``ValueError`` of one line before any work is done.
+
+A number is an int, a float or NumPy's; no string, bool, complex number, date or masked element is ever taken for one.
+"""
+
+from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_STEPS = 10**8  # of a schedule: some arrays of so many numbers still fit into the memory of a small machine
+LARGEST = 2**63 - 1  # integer, where nothing smaller limits it: what an array can hold
+SHOWN = 80  # characters of a value in a message
 
 
-def integer(name, value, low=1, high=None):
+def shown(value: object) -> str:
+    """A value for a message: its repr on one line, shortened where it is long.
+
+    >>> shown("wsd"), shown(10**5000)
+    ("'wsd'", 'an integer of about 5000 digits')
+    """
+    if isinstance(value, int) and abs(value) >= 10**SHOWN:
+        return f"an integer of about {int(value.bit_length() * math.log10(2))} digits"
+    if isinstance(value, str | bytes):
+        value = value[: 2 * SHOWN]
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # such as a list with an integer of 5000 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
     """`value` as an int in [low, high], or a ValueError that names it."""
     allowed = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    if not _is_number(value, Integral) or not low <= value:
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+    if value > (LARGEST if high is None else high):
+        raise ValueError(f"{name} must be {allowed}{' and below 2^63' if high is None else ''}, got {shown(value)}")
     return int(value)
 
 
-def steps(name, value, low=1):
+def steps(name: str, value: Any, low: int = 1) -> int:
     """`value` as a number of steps, an int in [low, MAX_STEPS], or a ValueError that names it."""
     return integer(name, value, low, MAX_STEPS)
 
 
-def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
+def real(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> float:
     """`value` as a finite float in [low, high] (or (low, high] with open_low), or a ValueError that names it."""
     if low == -math.inf:
         allowed = "a finite number"
@@ -31,30 +60,60 @@ def real(name, value, low=-math.inf, high=math.inf, *, open_low=False):
         allowed = f"a finite number {'>' if open_low else '>='} {low:g}"
     else:
         allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    number = float(value)
+    given = value
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf" and not np.ma.is_masked(value):
+        value = value[()] if not isinstance(value, np.ma.MaskedArray) else value.item()
+    try:
+        number = float(value) if _is_number(value, Real) else math.nan
+    except OverflowError:  # an integer above 1.8e308
+        number = math.inf
     if not math.isfinite(number) or number < low or number > high or (open_low and number == low):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(given)}")
     return number
 
 
-def floor(x):
+def _is_number(value: object, kind: type) -> bool:
+    """Whether a scalar is a number of that kind; NumPy's timedelta64 says that it is an integer."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_ | np.timedelta64)
+
+
+def floor(x: float) -> int:
     """⌊x⌋ of a product such as 0.29 · 100, which floating point leaves just below the whole number that is meant."""
     return math.floor(x + 1e-9)
 
 
-def array(name, value):
-    """`value` as a finite, non-negative, non-empty 1-D float64 array, or a ValueError that names it."""
+def numbers(name: str, value: Any, kinds: str = "iuf", said: str = "an array of real numbers") -> NDArray[Any]:
+    """`value` as an array of numbers of any shape, or a ValueError that names it.
+
+    Args:
+        name: of the argument.
+        value: array, or nested lists; no element may be a bool, a string, a complex number, a date, an object or masked.
+        kinds: allowed ones among NumPy's, "i", "u", "f".
+        said: what is allowed, for the message.
+    """
     try:
-        given = np.asarray(value)
-    except ValueError:  # ragged
-        given = np.array([None])
-    if np.ma.is_masked(value) or (given.dtype.kind not in "iuf" and given.size):
-        raise ValueError(f"{name} must be a 1-D array of real numbers, got {value!r}")
-    out = given.astype(np.float64)
+        out = None if _has_strangers(value) else np.asarray(value)
+    except (ValueError, TypeError, OverflowError, RecursionError):  # ragged, or no array at all
+        out = None
+    if out is None or (out.size and out.dtype.kind not in kinds):
+        raise ValueError(f"{name} must be {said}, got {shown(value)}")
+    return out
+
+
+def _has_strangers(value: object) -> bool:
+    """Whether something is, or is a list that holds, what `np.asarray` would silently make a number of: masks, bools."""
+    if isinstance(value, list | tuple):
+        kinds = {type(v) for v in value}  # few, also in long lists
+        if kinds <= {int, float}:
+            return False
+        return any(isinstance(v, bool | np.bool_ | np.timedelta64) or _has_strangers(v) for v in value)
+    return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+
+
+def array(name: str, value: Any) -> NDArray[np.float64]:
+    """`value` as a finite, non-negative, non-empty 1-D float64 array, or a ValueError that names it."""
+    with np.errstate(over="ignore"):  # of a longer float
+        out = np.array(numbers(name, value, said="a 1-D array of real numbers"), dtype=np.float64)
     if out.ndim != 1 or out.size == 0:
         raise ValueError(f"{name} must be a non-empty 1-D array, got shape {out.shape}")
     bad = np.flatnonzero(~np.isfinite(out))
@@ -66,7 +125,21 @@ def array(name, value):
     return out
 
 
-def schedule(eta, name="eta"):
+def integers(name: str, value: Any, low: int, high: int) -> NDArray[Any]:
+    """`value`, one integer or a sequence of them, as a 1-D array in [low, high], or a ValueError that names it."""
+    said = f"integers in {low}..{high}"
+    out = np.atleast_1d(numbers(name, value, "iu", said))
+    if out.dtype.kind not in "iu" or out.ndim != 1 or out.size == 0 or out.min() < low or out.max() > high:
+        raise ValueError(f"{name} must be {said}, got {shown(value)}")
+    return out
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether an argument that may be a number or an array is meant as a number."""
+    return not isinstance(value, list | tuple) and np.ndim(value) == 0
+
+
+def schedule(eta: Any, name: str = "eta") -> NDArray[np.float64]:
     """A schedule: finite, non-negative, 1-D, and not zero everywhere."""
     out = array(name, eta)
     if not out.any():
@@ -74,10 +147,9 @@ def schedule(eta, name="eta"):
     return out
 
 
-def grad_norms(G, T, *, positive=False):
+def grad_norms(G: Any, T: int, *, positive: bool = False) -> NDArray[np.float64]:
     """Gradient norms as an array of length T (a scalar is repeated)."""
-    scalar = np.ndim(G) == 0
-    out = np.full(T, real("G", G, 0.0, open_low=positive)) if scalar else array("G", G)
+    out = np.full(T, real("G", G, 0.0, open_low=positive)) if is_scalar(G) else array("G", G)
     if out.size != T:
         raise ValueError(f"G must be a scalar or an array of length {T} (one norm a step), got length {out.size}")
     if positive and not out.all():
@@ -85,8 +157,20 @@ def grad_norms(G, T, *, positive=False):
     return out
 
 
-def choice(name, value, allowed):
+def distance(D: Any) -> float:
+    """The distance from the start to a minimiser: a finite float > 0."""
+    return real("D", D, 0.0, open_low=True)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """`value` if it is one of `allowed`, or a ValueError that lists them."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
     return value
+
+
+def path(name: str, value: Any) -> Path:
+    """`value` as a path, or a ValueError that names it."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise ValueError(f"{name} must be a path, got {shown(value)}")
+    return Path(value)

@@ -9,23 +9,43 @@ This single sum equals the double sum of Schaipp et al. 2025, Theorem 1 (= Defaz
 which are added up from the end, so that nothing cancels; and it shows that Ω_T is convex in η.
 
 `eta` is the schedule already multiplied by the base learning rate γ, except where a function finds γ itself.
-Steps are numbered from 1. `G` is a scalar or one norm a step.
+Steps are numbered from 1. `G` is a scalar or one norm a step. Results are right at any scale of eta, G and D; a result that
+float64 cannot hold is a ValueError that says so.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import digamma
+from numpy.typing import ArrayLike, NDArray
 
-from lastiterate import _check
+from lastiterate import _check, _wide
 from lastiterate._cauchy import causal_cauchy_sums
+from lastiterate._closed_forms import linear_decay_bound, refined_bound, wsd_theorem
+
+__all__ = [
+    "average_omega", "linear_decay_bound", "omega", "omega_terms",
+    "optimal_lr", "refined_bound", "tightened_omega", "wsd_theorem",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
 
 WIDEST = 1e-35  # smallest rate over the sum of all for which the tree code keeps its digits
 FEW_HORIZONS = 32  # up to so many horizons are summed one by one, in O(T) each; more go through the tree code
 
 
-def omega(eta, G=1.0, D=1.0, horizons=None):
+@overload
+def omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: None = None) -> Array: ...
+@overload
+def omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, *, horizons: int | np.integer) -> float: ...
+@overload
+def omega(eta: ArrayLike, G: ArrayLike, D: float, horizons: int | np.integer) -> float: ...
+@overload
+def omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: Sequence[int] | NDArray = ...) -> Array: ...
+def omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: ArrayLike | None = None) -> Array | float:
     """Last-iterate bound Ω_t of a schedule, for every horizon t = 1..T or for given ones.
 
         Ω_t = D² / (2 Σ_{j≤t} η_j) + ½ [ η_t G_t² + Σ_{k<t} η_k² G_k² / Σ_{j=k+1..t} η_j ]
@@ -43,7 +63,7 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
         that span more than 35 powers of ten are summed directly at every horizon, in O(T²).
 
     Raises:
-        ValueError: on bad input, and where a horizon ends on a zero step: the bound is infinite there.
+        ValueError: on bad input; where a horizon ends on a zero step: the bound is infinite there; where float64 cannot hold it.
 
     Source: Schaipp et al. 2025, Theorem 1, in single-sum form.
 
@@ -55,17 +75,22 @@ def omega(eta, G=1.0, D=1.0, horizons=None):
     """
     eta, G, D = _checked(eta, G, D)
     horizons, scalar = _checked_horizons(horizons, eta)
-    noise = np.square(eta * G)
-    if horizons.size <= FEW_HORIZONS or eta.sum() * WIDEST > eta[eta > 0].min():
+    eta, G, D, power = _units(eta, G, D)
+    if power is None:
+        values = _wide.value("Ω", _stacked([_wide.add(*_wide_terms(eta[:t], G[:t], D)) for t in horizons]))
+    elif horizons.size <= FEW_HORIZONS or eta.sum() * WIDEST > eta[eta > 0].min():
         values = np.array([sum(_terms(eta[:t], G[:t], D)) for t in horizons])
     else:
+        noise = np.square(eta * G)
         with np.errstate(divide="ignore", invalid="ignore"):  # at steps of zero, which were refused above if asked for
             total = D**2 / np.cumsum(eta) + eta * np.square(G) + causal_cauchy_sums(eta, noise)
         values = 0.5 * total[horizons - 1]
+    if power:
+        values = _wide.value("Ω", (values, np.full(values.shape, power)))
     return float(values[0]) if scalar else values
 
 
-def omega_terms(eta, G=1.0, D=1.0):
+def omega_terms(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0) -> tuple[float, float]:
     """The two terms of the bound at the last step: Ω_T(γ) = T1/γ + γ·T2 for the schedule γ·eta.
 
         T1 = D² / (2 Σ η_t),    T2 = ½ [ η_T G_T² + Σ_{k<T} η_k² G_k² / Σ_{t>k} η_t ]
@@ -80,7 +105,7 @@ def omega_terms(eta, G=1.0, D=1.0):
         (T1, T2), two floats; T1 in units of f times γ, T2 in units of f over γ.
 
     Raises:
-        ValueError: on bad input, or a zero last step (T2 is infinite).
+        ValueError: on bad input, a zero last step (T2 is infinite), or where float64 cannot hold a term.
 
     Source: Schaipp et al. 2025, section 2.
 
@@ -88,12 +113,11 @@ def omega_terms(eta, G=1.0, D=1.0):
     >>> omega_terms(constant(4))              # T2 = ½(1 + H₃)
     (0.125, 1.4166666666666665)
     """
-    eta, G, D = _checked(eta, G, D)
-    _checked_horizons(eta.size, eta)
-    return _terms(eta, G, D)
+    t1, t2 = _pairs(eta, G, D, "last")
+    return _wide.scalar("T1", t1), _wide.scalar("T2", t2)
 
 
-def tightened_omega(eta, G=1.0, D=1.0):
+def tightened_omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0) -> float:
     """The bound Ω_T with its last step free: the smallest Ω_T of all schedules that differ from eta in η_T only.
 
         min over s > 0 of   D²/(2(E_0 + s)) + ½ [ s G_T² + Σ_{k<T} η_k² G_k²/(E_k + s) ],     E_k = Σ_{k<t<T} η_t
@@ -120,16 +144,34 @@ def tightened_omega(eta, G=1.0, D=1.0):
     6.0
     """
     eta = _check.array("eta", eta)
-    G, D = _check.grad_norms(G, eta.size), _check.real("D", D, 0.0, open_low=True)
+    G, D = _check.grad_norms(G, eta.size), _check.distance(D)
     if G[-1] == 0:
         raise ValueError("G must be positive at the last step, got 0: no finite last rate is best")
-    return sum(_terms(np.append(eta[:-1], best_tail(eta[:-1], G[:-1], D, G[-1] ** 2)), G, D))
+    if _wide.ordinary(eta[:-1], G, D):
+        return sum(_terms(np.append(eta[:-1], best_tail(eta[:-1], G[:-1], D, G[-1] ** 2)), G, D))
+    # In units in which G_T and the longest of D and the steps η_k G_k are about 1; what is then too small for float64 is nothing
+    # beside that one.
+    g, steps = _wide.wide(G[-1]), _wide.product(_wide.wide(eta[:-1]), _wide.wide(G[:-1]))
+    unit = max([int(np.frexp(D)[1]), *steps[1][steps[0] > 0].tolist()])
+    p, noise = math.ldexp(G[-1], -int(g[1])) ** 2, np.square(_wide.shifted(steps[0], steps[1] - unit))
+    rates = _wide.value("eta", _wide.product(_wide.wide(eta[:-1]), (1.0, g[1] - unit)), small=True)
+    after = np.append(np.cumsum(rates[:0:-1])[::-1], 0.0)[: rates.size]
+    D = math.ldexp(D, -unit)
+    S = _best_sum(noise, after, float(rates.sum()), D, p)
+    bound = 0.5 * (D**2 / (rates.sum() + S) + p * S + np.sum(noise / (after + S)))
+    return _wide.scalar("the bound", (bound, unit + int(g[1])))
 
 
-def best_tail(prefix, G, D, p):
+def best_tail(prefix: Array, G: Array, D: float, p: float) -> float:
     """Sum S of the rates behind fixed ones for which D²/(2(E_0 + S)) + ½ Σ η_k² G_k²/(E_k + S) + ½ p S is smallest."""
-    noise, after = prefix_terms(prefix, G)
-    noise, after, total = noise[noise > 0], after[noise > 0], float(prefix.sum())
+    return _best_sum(*prefix_terms(prefix, G), float(prefix.sum()), D, p)
+
+
+def _best_sum(noise: Array, after: Array, total: float, D: float, p: float) -> float:
+    """`best_tail` of η_k² G_k², E_k and E_0."""
+    from scipy.optimize import brentq  # here: most of this module needs NumPy alone
+
+    noise, after = noise[noise > 0], after[noise > 0]
     if not noise.size:
         return max(D / math.sqrt(p) - total, 1e-9 * D / math.sqrt(p))
     high = math.sqrt((D**2 + float(noise.sum())) / p)
@@ -143,12 +185,12 @@ def best_tail(prefix, G, D, p):
     return math.exp(brentq(slope, low, high, xtol=1e-15, rtol=1e-15)) if slope(low) < 0 else math.exp(low)
 
 
-def prefix_terms(prefix, G):
+def prefix_terms(prefix: Array, G: Array) -> tuple[Array, Array]:
     """(η_k² G_k², sum of the rates behind k) for each of some first steps."""
     return np.square(prefix * G), np.append(np.cumsum(prefix[:0:-1])[::-1], 0.0)[: prefix.size]
 
 
-def optimal_lr(eta, G=1.0, D=1.0, kind="last"):
+def optimal_lr(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, kind: str = "last") -> tuple[float, float]:
     """Base learning rate γ* that minimises the bound of γ·eta at the last step, and that minimum.
 
         γ* = √(T1/T2),    Ω* = 2 √(T1·T2)
@@ -162,7 +204,8 @@ def optimal_lr(eta, G=1.0, D=1.0, kind="last"):
         (lr, bound), two floats.
 
     Raises:
-        ValueError: on bad input, an unknown kind, or gradients that are all zero (no finite γ* then).
+        ValueError: on bad input, an unknown kind, gradients that are all zero (no finite γ* then), or where float64 cannot hold
+            a result.
 
     Source: Schaipp et al. 2025, section 2 and figure 3.
 
@@ -171,18 +214,25 @@ def optimal_lr(eta, G=1.0, D=1.0, kind="last"):
     >>> round(lr, 5), round(bound, 5)
     (0.04956, 0.10063)
     """
-    _check.choice("kind", kind, ("last", "average"))
-    if kind == "last":
-        t1, t2 = omega_terms(eta, G, D)
-    else:
-        eta, G, D = _checked(eta, G, D)
-        t1, t2 = _average_terms(eta, G, D)
-    if t2 == 0:
-        raise ValueError("G must be positive at some step with a positive rate, got zeros only: no finite best rate")
-    return math.sqrt(t1 / t2), 2 * math.sqrt(t1 * t2)
+    t1, t2 = _pairs(eta, G, D, kind)
+    bound = _wide.root(_wide.product(t1, t2)) if t1[1] or t2[1] else (math.sqrt(t1[0] * t2[0]), 0)
+    return _wide.scalar("γ*", _best(t1, t2)), _wide.scalar("Ω*", (2 * bound[0], bound[1]))
 
 
-def average_omega(eta, G=1.0, D=1.0, horizons=None):
+def wide_lr(eta: ArrayLike, G: ArrayLike = 1.0) -> _wide.Wide:
+    """γ* of `optimal_lr` with D = 1, also where float64 cannot hold it: see `_wide`."""
+    return _best(*_pairs(eta, G, 1.0, "last"))
+
+
+@overload
+def average_omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: None = None) -> Array: ...
+@overload
+def average_omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, *, horizons: int | np.integer) -> float: ...
+@overload
+def average_omega(eta: ArrayLike, G: ArrayLike, D: float, horizons: int | np.integer) -> float: ...
+@overload
+def average_omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: Sequence[int] | NDArray = ...) -> Array: ...
+def average_omega(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0, horizons: ArrayLike | None = None) -> Array | float:
     """Classical bound for the η-weighted average of the iterates, at every horizon or at given ones.
 
         (D² + Σ_{j≤t} η_j² G_j²) / (2 Σ_{j≤t} η_j)
@@ -196,149 +246,94 @@ def average_omega(eta, G=1.0, D=1.0, horizons=None):
     0.5
     """
     eta, G, D = _checked(eta, G, D)
-    total = np.cumsum(eta)
-    horizons, scalar = _checked_horizons(horizons, total)
-    with np.errstate(divide="ignore"):
-        values = ((D**2 + np.cumsum(np.square(eta * G))) / (2 * total))[horizons - 1]
+    horizons, scalar = _checked_horizons(horizons, np.maximum.accumulate(eta))
+    eta, G, D, power = _units(eta, G, D)
+    if power is None:
+        values = _wide.value("the bound", _stacked([_wide.add(*_wide_average_terms(eta[:t], G[:t], D)) for t in horizons]))
+    else:
+        with np.errstate(divide="ignore"):
+            values = ((D**2 + np.cumsum(np.square(eta * G))) / (2 * np.cumsum(eta)))[horizons - 1]
+    if power:
+        values = _wide.value("the bound", (values, np.full(values.shape, power)))
     return float(values[0]) if scalar else values
 
 
-def wsd_theorem(T, T0, G=1.0, D=1.0):
-    """Closed-form bound for wsd with a linear cooldown that starts at step T0, at its best learning rate.
-
-        Ω*_T ≤ D G √( 4/(T+T₀) · [ 2/3 + (T+2T₀)/(3(T+T₀)) + H_{T+T₀−2} − H_{T−T₀+1}
-                                   − (T−T₀)(T₀−1)/(3(T−T₀+2)(T+T₀)) + 1/(T−T₀)² + H_{T−T₀−1}/(T−T₀+1) ] )
-
-    with harmonic numbers H_n. For a cooldown of a fixed fraction the two harmonic numbers differ by a constant: no log T.
-
-    Args:
-        T: horizon, an integer >= 2.
-        T0: last step at the full rate, 1 <= T0 < T (1 is linear decay).
-        G: bound on the gradient norms, a scalar > 0.
-        D: distance to a minimiser, > 0.
-
-    Returns:
-        The bound, a float in units of f.
-
-    Raises:
-        ValueError: on bad input.
-
-    Source: Schaipp et al. 2025, Theorem 9. Evaluated, it is up to 37 % above Ω* of the same schedule (`optimal_lr`), except at
-    T0 = 1, where it falls below it by 0.08/T relative: take T0 >= 2 for a bound.
-
-    >>> round(wsd_theorem(400, 320), 4) > 0.10932     # Ω* of wsd-0.2 itself, from optimal_lr
-    True
-    """
-    T = _check.integer("T", T, 2)
-    T0 = _check.integer("T0", T0, 1, T - 1)
-    G, D = _check.real("G", G, 0.0, open_low=True), _check.real("D", D, 0.0, open_low=True)
-    n = T - T0
-    bracket = (
-        2 / 3
-        + (T + 2 * T0) / (3 * (T + T0))
-        + _harmonic(T + T0 - 2)
-        - _harmonic(n + 1)
-        - n * (T0 - 1) / (3 * (n + 2) * (T + T0))
-        + 1 / n**2
-        + _harmonic(n - 1) / (n + 1)
-    )
-    return D * G * math.sqrt(4 / (T + T0) * bracket)
+def _checked(eta: ArrayLike, G: ArrayLike, D: float) -> tuple[Array, Array, float]:
+    rates = _check.schedule(eta)
+    return rates, _check.grad_norms(G, rates.size), _check.distance(D)
 
 
-def linear_decay_bound(T, G=1.0, D=1.0):
-    """Guarantee of linear decay to zero with its best learning rate: the minimax rate for a fixed horizon.
-
-        η_t = D/√(Σ G_p²) · (1 − t/T)   ⇒   f(x_T) − f*  ≤  D √(Σ_{t≤T} G_t²) / T,  which is D G/√T for constant G
-
-    It is exactly tight for constant G, and about half of Ω of `linear(T)`, whose last rate is positive.
-
-    Args:
-        T: horizon, an integer >= 1.
-        G: bound on the gradient norms, scalar or shape (T,).
-        D: distance to a minimiser, > 0.
-
-    Returns:
-        The bound, a float in units of f.
-
-    Raises:
-        ValueError: on bad input.
-
-    Source: Defazio et al. 2023, Theorem 1 with equal weights.
-
-    >>> linear_decay_bound(400)
-    0.05
-    """
-    T = _check.integer("T", T)
-    G, D = _check.grad_norms(G, T), _check.real("D", D, 0.0, open_low=True)
-    return float(D * np.linalg.norm(G) / T)
-
-
-def refined_bound(G, D=1.0, weights=None):
-    """Guarantee of steps refined from gradient norms, D √(Σ w_t² G_t²) / Σ w_t: for the best weights, D / √(Σ G_t^−2).
-
-    It holds for the last iterate after the steps η_t = (D/√(Σ w_p² G_p²)) · w_t · (Σ_{p>t} w_p)/(Σ_p w_p), and is exactly tight.
-
-    Args:
-        G: bound on the gradient norms, shape (T,), > 0.
-        D: distance to a minimiser, > 0.
-        weights: w, shape (T,), not all zero; the best ones, w = G^−2, by default. Equal ones give linear decay.
-
-    Returns:
-        The bound, a float in units of f.
-
-    Raises:
-        ValueError: on bad input.
-
-    Source: Defazio et al. 2023, Theorem 1 and Corollary 2.
-
-    >>> refined_bound([1.0, 1.0, 1.0, 1.0]), refined_bound([4.0, 1.0, 1.0, 2.0]).__round__(4)
-    (0.5, 0.6576)
-    >>> refined_bound([4.0, 1.0, 1.0, 2.0], weights=[1.0, 1.0, 1.0, 1.0]).__round__(4)
-    1.1726
-    """
-    G = _check.array("G", G)
-    G, D = _check.grad_norms(G, G.size, positive=True), _check.real("D", D, 0.0, open_low=True)
-    if weights is None:
-        return float(D / np.linalg.norm(1 / G))
-    weights = _check.schedule(weights, "weights")
-    if weights.size != G.size:
-        raise ValueError(f"weights must have the length of G, {G.size}, got {weights.size}")
-    return float(D * np.linalg.norm(weights * G) / weights.sum())
-
-
-def _checked(eta, G, D):
-    eta = _check.schedule(eta)
-    return eta, _check.grad_norms(G, eta.size), _check.real("D", D, 0.0, open_low=True)
-
-
-def _checked_horizons(horizons, eta):
+def _checked_horizons(horizons: ArrayLike | None, eta: Array) -> tuple[NDArray, bool]:
     """(array of step numbers, whether a single one was asked); refuses horizons at which `eta`, the divisor, is zero."""
-    T = eta.size
-    if horizons is None:
-        horizons = np.arange(1, T + 1)
-    try:
-        asked = np.atleast_1d(np.asarray(horizons))
-    except ValueError:  # ragged
-        asked = np.empty(0)
-    if asked.dtype.kind not in "iu" or asked.ndim != 1 or asked.size == 0 or asked.min() < 1 or asked.max() > T:
-        raise ValueError(f"horizons must be integers in 1..{T}, got {horizons!r}")
+    asked = _check.integers("horizons", np.arange(1, eta.size + 1) if horizons is None else horizons, 1, eta.size)
+    asked = asked.astype(np.int64)
     zero = asked[eta[asked - 1] == 0]
     if zero.size:
         raise ValueError(f"eta must be positive at the last step of a bound, got 0 at step {zero[0]}: Ω is infinite there")
-    return asked, np.ndim(horizons) == 0
+    return asked, horizons is not None and _check.is_scalar(horizons)
 
 
-def _terms(eta, G, D):
+def _units(eta: Array, G: Array, D: float) -> tuple[Array, Array, float, int | None]:
+    """(η·2^(b−c), G·2^−b, D·2^−c, b + c), ordinary numbers whose bound is 2^−(b+c) times the one wanted; as they are, with 0,
+    where they are ordinary already; as they are, with None, where no units make them so."""
+    if _wide.ordinary(eta, G, D):
+        return eta, G, D, 0
+    b, c = int(np.frexp(G.max())[1]), math.frexp(D)[1]
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(eta, b - c), np.ldexp(G, -b), math.ldexp(D, -c)
+    lossless = all(np.all((now > 0) == (before > 0)) for now, before in zip(scaled, (eta, G, D), strict=True))
+    return (*scaled, b + c) if lossless and _wide.ordinary(*scaled) else (eta, G, D, None)
+
+
+def _pairs(eta: ArrayLike, G: ArrayLike, D: float, kind: str) -> tuple[_wide.Wide, _wide.Wide]:
+    """(T1, T2) of checked arguments as pairs, whose exponents are 0 where all is ordinary."""
+    last = _check.choice("kind", kind, ("last", "average")) == "last"
+    eta, G, D = _checked(eta, G, D)
+    if last:
+        _checked_horizons(eta.size, eta)
+    if not _wide.ordinary(eta, G, D):
+        return (_wide_terms if last else _wide_average_terms)(eta, G, D)
+    t1, t2 = (_terms if last else _average_terms)(eta, G, D)
+    return (t1, 0), (t2, 0)
+
+
+def _best(t1: _wide.Wide, t2: _wide.Wide) -> _wide.Wide:
+    if t2[0] == 0:
+        raise ValueError("G must be positive at some step with a positive rate, got zeros only: no finite best rate")
+    return _wide.root(_wide.quotient(t1, t2)) if t1[1] or t2[1] else (math.sqrt(t1[0] / t2[0]), 0)
+
+
+def _terms(eta: Array, G: Array, D: float) -> tuple[float, float]:
     """(T1, T2) by tail sums that are added up from the end: no difference of nearly equal numbers anywhere."""
     tail = np.cumsum(eta[::-1])[::-1]
     t2 = 0.5 * (eta[-1] * G[-1] ** 2 + np.sum(np.square(eta[:-1] * G[:-1]) / tail[1:]))
     return D**2 / (2 * tail[0]).item(), t2.item()
 
 
-def _average_terms(eta, G, D):
+def _average_terms(eta: Array, G: Array, D: float) -> tuple[float, float]:
     total = eta.sum()
     return D**2 / (2 * total).item(), (np.sum(np.square(eta * G)) / (2 * total)).item()
 
 
-def _harmonic(n):
-    return float(digamma(n + 1) + np.euler_gamma)
+def _wide_terms(eta: Array, G: Array, D: float) -> tuple[_wide.Wide, _wide.Wide]:
+    """`_terms` where squares leave float64."""
+    (rates, powers), norms, d, (m, e) = _wide.wide(eta), _wide.wide(G), _wide.wide(D), _wide.tail_sums(eta)
+    steps = _wide.product((rates[:-1], powers[:-1]), (norms[0][:-1], norms[1][:-1]))
+    noise = _wide.total(_wide.quotient(_wide.product(steps, steps), (m[1:], e[1:])))
+    last = _wide.product((rates[-1], powers[-1]), *[(norms[0][-1], norms[1][-1])] * 2)
+    return _half(_wide.quotient(_wide.product(d, d), (m[0], e[0]))), _half(_wide.add(last, noise))
+
+
+def _wide_average_terms(eta: Array, G: Array, D: float) -> tuple[_wide.Wide, _wide.Wide]:
+    """`_average_terms` where squares leave float64."""
+    d, steps, (m, e) = _wide.wide(D), _wide.product(_wide.wide(eta), _wide.wide(G)), _wide.tail_sums(eta)
+    noise = _wide.total(_wide.product(steps, steps))
+    return _half(_wide.quotient(_wide.product(d, d), (m[0], e[0]))), _half(_wide.quotient(noise, (m[0], e[0])))
+
+
+def _half(a: _wide.Wide) -> _wide.Wide:
+    return a[0], a[1] - 1
+
+
+def _stacked(pairs: list[_wide.Wide]) -> _wide.Wide:
+    return np.array([m for m, _ in pairs]), np.array([e for _, e in pairs])
