@@ -93,14 +93,13 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
 
     Args:
         runs: {name: config table from `runs.find`}; runs of one rate differ in their seed only.
-        column: of the logs, "grad_norm" or "grad_norm_l1"; steps at which it was not logged are left out, their rates taken
-            to be those of the next logged step.
+        column: of the logs, "grad_norm" or "grad_norm_l1", logged every n steps.
 
     Returns:
         {(name, lr): Course}, in the order of the names and of the rates.
 
     Raises:
-        ValueError: as `runs.load`, or where no norms were logged.
+        ValueError: as `runs.load`, or where norms were not logged every n steps.
         published.DataError: where a log cannot be had.
 
     Source: the gradient norms of Schaipp et al. 2025's 124M runs.
@@ -109,11 +108,12 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
     for name, table in runs.items():
         for lr, group in table.groupby("lr"):
             log = load(group).dropna(subset=column)
-            if log.empty:
-                raise ValueError(f"column must be one that was logged, got {column!r}")
             wide = log.pivot(index="step", columns="run", values=[column, "lr"])
             step, rate = wide.index.to_numpy(), wide["lr"].iloc[:, 0].to_numpy()
-            total = np.cumsum(rate * np.diff(step, prepend=0))
+            every = set(np.diff(step, prepend=0).tolist())
+            if len(every) != 1:
+                raise ValueError(f"column must be logged every n steps, got {column!r} after {sorted(every)} steps")
+            total = np.cumsum(rate) * every.pop()
             late = step > group["warmup"].iloc[0]
             courses[name, float(lr)] = Course(step[late], wide[column].mean(axis=1).to_numpy()[late], total[late])
     return courses
