@@ -59,16 +59,15 @@ def test_own_logs(tmp_path):
     pd.DataFrame({"Step": [2, 1], "run - norm": [0.5, 0.6], "other": ["a", "b"]}).to_csv(path, index=False)
     table = logs.read(path, step="Step", grad_norm="run - norm")
     assert table["grad_norm"].tolist() == [0.6, 0.5] and table["run"].tolist() == ["export"] * 2
-    with pytest.raises(ValueError, match=r"export.csv has no column 'step'; it has 'Step', 'run - norm', 'other'"):
-        logs.read(path)
-    with pytest.raises(ValueError, match="columns must be among run, step, lr"):
+    assert logs.read(path)["grad_norm"].tolist() == [0.6, 0.5], "names of Weights & Biases are known"
+    with pytest.raises(ValueError, match="columns must be among step, lr"):
         logs.read(path, gradnorm="run - norm")
     parquet = tmp_path / "mine.parquet"
     table.drop(columns="run").to_parquet(parquet)
     pd.testing.assert_frame_equal(logs.read(parquet, run="export"), table)
     for text, message in (
         ("step,val_loss\n1,x\n2,3\n", "column 'val_loss' must have numbers, got 'x' in row 1"),
-        ("step,val_loss\n1,2\n,3\n", "column 'step' must have numbers, got 'nan' in row 2"),
+        ("step,val_loss\n1,2\n,3\n", "steps must be whole numbers >= 0, got nan in row 2"),
     ):
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -76,9 +75,9 @@ def test_own_logs(tmp_path):
     (tmp_path / "sparse.csv").write_text("step,iter,val_loss\n7,1,2.5\n8,2,\n")
     assert logs.read(tmp_path / "sparse.csv", step="iter")["step"].tolist() == [1, 2]
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"bad.json is not a log in the authors' format"):
+    with pytest.raises(ValueError, match=r"bad.json is neither a trainer_state.json nor a log in the authors' format"):
         logs.read(tmp_path / "bad.json")
-    with pytest.raises(ValueError, match=r"path must end in .json, .csv or .parquet"):
+    with pytest.raises(ValueError, match=r"path must be a file, and there is none"):
         logs.read(tmp_path / "log.txt")
 
 
@@ -135,8 +134,8 @@ def test_norms_of_an_export_and_of_own_logs(tmp_path):
         logs.norms(path)
     with pytest.raises(ValueError, match="column 'c' must have numbers, got 'x'"):
         logs.norms(path, "c")
-    with pytest.raises(ValueError, match=r"path must end in .csv or .parquet"):
-        logs.norms(tmp_path / "log.json")
+    with pytest.raises(ValueError, match=r"path must end in .csv, .tsv"):
+        logs.norms(tmp_path / "log.xlsx")
     pd.DataFrame({"step": [1, 2], "grad_norm": [1.0, 2.0], "grad_norm_l1": [5.0, 6.0]}).to_parquet(tmp_path / "own.parquet")
     assert logs.norms(tmp_path / "own.parquet").tolist() == [5.0, 6.0]
     assert logs.norms(tmp_path / "own.parquet", "grad_norm").tolist() == [1.0, 2.0]
@@ -189,51 +188,3 @@ def test_trunks_that_branch_off_each_other_or_are_missing(repository, tmp_path):
         (tmp_path / "own.parquet").write_bytes((repository / "data" / "runs" / "pico.parquet").read_bytes())
         with pytest.raises(ValueError, match=r"runs must have their trunks in one table, got .*(branches off itself|is not in)"):
             logs.load(logs.find(tmp_path / "own.csv"))
-
-
-GARBAGE = {
-    "empty": b"",
-    "a heading alone": b"step,grad_norm\n",
-    "binary": bytes(range(256)) * 20,
-    "null bytes": b"step,grad_norm\n1,\0\n2,\0\n",
-    "not UTF-8": "step,größe\n1,2\n2,3\n".encode("latin-1"),
-    "a huge field": b"step,grad_norm\n1," + b"9" * 200_000 + b"x\n2,3\n",
-    "deep JSON": b"[" * 100_000,
-    "another JSON": b'{"config": []}',
-    "a list": b"[1, 2]",
-    "huge numbers": b'{"history": {"train": {"iter": [' + b"9" * 5000 + b"]}}}",
-}
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".parquet", ".json", ".txt"])
-@pytest.mark.parametrize("what", GARBAGE)
-def test_garbage_is_refused_by_name(tmp_path, what, suffix):
-    path = tmp_path / f"log{suffix}"
-    path.write_bytes(GARBAGE[what])
-    for read in (logs.read, logs.norms):
-        with pytest.raises(ValueError, match=r"log\."):
-            found = read(path)
-            assert not len(found), found  # nothing to read makes no log
-            raise ValueError("log. is empty")
-
-
-@pytest.mark.parametrize("path", [None, 5, b"log.csv", "", ".", "nowhere.csv", ["log.csv"]])
-def test_paths_that_are_none(path):
-    for read in (logs.read, logs.norms):
-        with pytest.raises(ValueError, match="path must"):
-            read(path)
-
-
-@pytest.mark.parametrize("text", ["step,grad_norm\n1,2.5,0.1\n2,2.4\n", "step,grad_norm\n1,2.5,\n2,2.4,\n"])
-def test_columns_are_where_the_heading_puts_them(tmp_path, text):
-    path = tmp_path / "log.csv"
-    path.write_text(text)
-    assert logs.read(path)["step"].tolist() == [1, 2] and logs.norms(path).tolist() == [2.5, 2.4]
-
-
-def test_numbers_with_a_decimal_comma_are_refused(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("step;grad_norm\n1;2,5\n2;2,4\n")
-    for read in (logs.read, logs.norms):
-        with pytest.raises(ValueError, match="step;grad_norm"):
-            read(path)

@@ -8,7 +8,8 @@ and ``logs.norms`` are found here.
 from lastiterate import _extras
 
 _extras.require("pandas", "logs")
-from lastiterate.logs.formats import COLUMNS, EXTRA, read  # noqa: E402
+from lastiterate.logs.formats import LogNote, read  # noqa: E402
+from lastiterate.logs.names import COLUMNS, EXTRA  # noqa: E402
 from lastiterate.logs.norms import norms  # noqa: E402
 from lastiterate.logs.published import DataError, fetch, recorded  # noqa: E402
 from lastiterate.logs.runs import describe, final_val_loss, find, load, recorded_names  # noqa: E402
@@ -17,6 +18,7 @@ __all__ = [
     "COLUMNS",
     "EXTRA",
     "DataError",
+    "LogNote",
     "describe",
     "fetch",
     "final_val_loss",

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from lastiterate.logs import formats, published
-from lastiterate.logs.formats import COLUMNS, EXTRA
+from lastiterate.logs.names import COLUMNS, EXTRA
 
 PUBLISHED = "schaipp2025"
 MODELS = {  # (layers, heads) of the authors' models: the name by its parameters, as in the papers

@@ -6,11 +6,12 @@ The files are in `published`'s registry "defazio2023"; l1 and l2 norms of a run,
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lastiterate import _check, schedules
 from lastiterate.logs import published
-from lastiterate.logs.norms import norms
+from lastiterate.logs.norms import filled
 
 TRIM = 2  # first and last rows, which are artefacts of the export
 
@@ -53,7 +54,8 @@ def load(name: str) -> NDArray[np.float64]:
     Source: Defazio et al. 2023, figure 3.
     """
     _check.choice("name", name, SEQUENCES)
-    return norms(published.fetch("defazio2023", SEQUENCES[name].file), trim=TRIM, fill=True)
+    rows = pd.read_csv(published.fetch("defazio2023", SEQUENCES[name].file)).iloc[TRIM:-TRIM, 1]
+    return filled(rows).to_numpy(dtype=float)
 
 
 def comparison(T: int, warmup: float, power: float) -> NDArray[np.float64]:
