@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from types import ModuleType
 from typing import NoReturn
 
@@ -78,7 +79,15 @@ def _run(argv):
 
         _processes.end_with(int(parent))
     command = command_module(argv[0])
-    return command.run(parser(argv[0], command).parse_args(argv[1:]))
+    args = parser(argv[0], command).parse_args(argv[1:])
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        return command.run(args)
+
+
+def _note(message, *_):
+    """A warning, as a line."""
+    print(f"note: {_line(message)}", file=sys.stderr)
 
 
 def command_module(name: str) -> ModuleType:

@@ -22,9 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
-    import warnings
-
     import numpy as np
 
     from lastiterate import bounds, design, logs, schedules
@@ -34,14 +31,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"out must not be the log itself, got {str(out)!r}")
     picture = _shared.output(out.with_suffix(".png"), ".png", b"lastiterate refine", "the picture beside out")
     norms = logs.norms(args.log, args.column, args.run_name, args.trim, args.fill)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", design.DegenerateSchedule)
-        eta = design.refine(norms, args.power, args.window, args.horizon)
+    eta = design.refine(norms, args.power, args.window, args.horizon)
     schedules.write_csv(out, eta)
     smooth = design.smooth(norms, args.window)
     drawn = _draw(picture, norms, smooth, eta, args.power)
-    for warning in said:
-        print(f"warning: {warning.message}", file=sys.stderr)
     peak, above = eta.argmax() + 1, np.flatnonzero(eta >= 0.5) + 1
     weights = (smooth / smooth.min()) ** -args.power
     refined, linear = (bounds.refined_bound(smooth, weights=w) for w in (weights, np.ones(norms.size)))
