@@ -47,7 +47,7 @@ def plain_loop(config, steps, warm=2):
 
 
 def compare(name, steps, equal=True, **options):
-    """Print the trainer's tokens/s beside the plain loop's in float32 eager and, where `equal`, in our dtype and compiled like ours."""
+    """Print tokens/s, and ratios to the plain loop: in float32 eager and, where `equal`, in our dtype and compiled like ours."""
     config, rates = trainer.configure(schedules.constant(5000), eval_sequences=options["batch"], **options)
     ours, tokens = trainer.seconds_per_step(config, rates, steps), config.batch * config.context
     trainer.forget()

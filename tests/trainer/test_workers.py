@@ -167,6 +167,7 @@ def test_a_terminated_sweep_saves_and_leaves_nothing(sweeping):
     assert len(saved_steps(folder)) == 2 and not list(folder.glob("*.partial")) and not list(folder.glob("*.lock"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twice", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(sweeping, twice):
     process, workers_, folder = sweeping
@@ -194,6 +195,7 @@ def test_a_killed_sweep_leaves_no_workers_and_its_runs_can_go_on(sweeping):
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(tmp_path):
     jobs = sweep.plan(sweep.runs([{**ROWS[0], "horizon": 400, "seed": s} for s in (0, 1)], **TINY))
     states = [trainer.state_path(tmp_path / f"{job.run.name}.parquet") for job in jobs]
