@@ -1,28 +1,47 @@
 """Schedules for other libraries: PyTorch, and optax."""
 
-from lastiterate import _check
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lastiterate import _check, _extras
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 __all__ = ["to_optax", "to_torch"]
 
 
-def to_torch(optimizer, eta):
+def to_torch(optimizer: Optimizer, eta: ArrayLike | Sequence[ArrayLike], last_epoch: int = -1) -> LRScheduler:
     """PyTorch scheduler that multiplies the optimizer's base learning rate by eta, one entry a step.
 
-    Call ``scheduler.step()`` after each ``optimizer.step()``. Behind the last step the last rate is kept.
+    Call ``scheduler.step()`` after each ``optimizer.step()``: with gradient accumulation once an update, not once a micro-batch
+    (`accelerate`'s prepared schedulers step once a process: give them ``split_batches=True`` or step the plain one; Lightning needs
+    ``{"scheduler": scheduler, "interval": "step"}``). Behind the last step the last rate is kept, with a warning.
+
+    A resume is ``to_torch`` with the schedule of the run as it is to be, and ``load_state_dict`` of optimizer and scheduler in
+    either order: the schedule is not part of the state, so that it may have another horizon, and the first step has its rate.
 
     Args:
         optimizer: a torch optimizer whose `lr` is the base learning rate γ.
-        eta: schedule, shape (T,).
+        eta: schedule, shape (T,); or a list of them, one for each parameter group.
+        last_epoch: as PyTorch's schedulers have it: number of steps done, less one; -1 at the start.
 
     Returns:
-        torch.optim.lr_scheduler.LambdaLR.
+        A torch.optim.lr_scheduler.LambdaLR; it can be pickled.
 
     Raises:
-        ValueError: if eta is not a schedule, or optimizer not an optimizer.
+        ValueError: if eta is not a schedule, there is not one for each group, or optimizer is not an optimizer.
 
     Source: this project's one adapter from arrays to PyTorch.
 
     >>> import torch
+    >>> from lastiterate.schedules import linear
     >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     >>> scheduler = to_torch(optimizer, linear(4))
     >>> rates = []
@@ -33,15 +52,21 @@ def to_torch(optimizer, eta):
     >>> rates
     [0.5, 0.375, 0.25, 0.125]
     """
-    eta = _check.schedule(eta).tolist()
     if not hasattr(optimizer, "param_groups"):
         raise ValueError(f"optimizer must be a torch optimizer, got {optimizer!r}")
-    from torch.optim.lr_scheduler import LambdaLR  # here, because this module is used without PyTorch elsewhere
+    groups = len(optimizer.param_groups)
+    several = isinstance(eta, list | tuple) and len(eta) > 0 and all(np.ndim(one) == 1 for one in eta)
+    etas = [_check.schedule(one).tolist() for one in (eta if several else [eta] * groups)]
+    if len(etas) != groups:
+        raise ValueError(f"eta must be one schedule, or one for each of the {groups} parameter groups, got {len(etas)}")
+    last_epoch = _check.integer("last_epoch", last_epoch, -1)
+    _extras.require("torch", "train")
+    from lastiterate.schedules._torch import ArraySchedule  # here, because this module is used without PyTorch elsewhere
 
-    return LambdaLR(optimizer, lambda steps_done: eta[min(steps_done, len(eta) - 1)])
+    return ArraySchedule(optimizer, etas, last_epoch)
 
 
-def to_optax(eta, lr=1.0):
+def to_optax(eta: ArrayLike, lr: float = 1.0) -> Callable[[Any], Any]:
     """Optax schedule: a function of the step count (from 0) that gives lr·eta, for any optimizer of optax, also under jit.
 
     Behind the last step the last rate is kept.
@@ -58,11 +83,13 @@ def to_optax(eta, lr=1.0):
 
     Source: this project's one adapter from arrays to JAX (which it needs: pip install "lastiterate[adapters]").
 
+    >>> from lastiterate.schedules import linear
     >>> schedule = to_optax(linear(4), lr=0.5)
     >>> [float(schedule(count)) for count in range(5)]
     [0.5, 0.375, 0.25, 0.125, 0.125]
     """
     rates = _check.real("lr", lr, 0.0, open_low=True) * _check.schedule(eta)
+    _extras.require("jax", "adapters")
     import jax.numpy as jnp  # here, because this module is used without JAX elsewhere
 
     rates = jnp.asarray(rates)

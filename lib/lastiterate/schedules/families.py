@@ -125,7 +125,7 @@ def wsd(T, cooldown=0.2, shape="linear", final=0.0):
     >>> wsd(9, cooldown=0.4, shape="1-sqrt").round(3)
     array([1.   , 1.   , 1.   , 1.   , 1.   , 1.   , 0.5  , 0.293, 0.134])
     """
-    return compose.cooldown(constant(T), cooldown, shape, final)
+    return compose.cooldown(constant(T), _check.real("cooldown", cooldown, 0.0, 1.0), shape, final)
 
 
 def two_stage(T, switch, rho, cooldown=0.2):

@@ -10,6 +10,7 @@ from lastiterate import _check
 from lastiterate._files import write_atomic
 from lastiterate.schedules import compose, families
 
+RATES = ("lr", "learning_rate", "rate")  # columns that are multiplied by a base rate already
 __all__ = ["make", "named", "parse", "read_csv", "write_csv"]
 
 
@@ -96,13 +97,13 @@ def parse(spec):
     (('wsd', {'cooldown': 0.2, 'shape': '1-sqrt'}), ('step', {'milestones': [30, 60]}))
     """
     spec = str(spec)
-    name, colon, rest = spec.partition(":")
+    name, _, rest = spec.partition(":")
     if name not in families.NAMES:
         if not spec.lower().endswith(".csv"):
             raise ValueError(f"schedule must be one of {', '.join(families.NAMES)}, or a CSV file, got {_shown(spec)}")
         return spec, {}
     known, parameters = _known(name), {}
-    for part in re.split(r",(?![^\[]*\])", rest) if colon else ():  # at commas that are not in brackets
+    for part in re.split(r",(?![^\[]*\])", rest) if rest.strip() else ():  # at commas that are not in brackets
         key, equals, text = (word.strip() for word in part.partition("="))
         if not (key and equals and text):
             raise ValueError(f"schedule must look like {name}:{known[0]}=value,…, got {_shown(spec)}")
@@ -192,6 +193,9 @@ def read_csv(path):
     if not rows:
         raise ValueError(f"schedule {path} is empty")
     heading = [name.strip() for name in rows[0]]
+    if len(heading) == 1 and heading[0].lower() in RATES:
+        said = f"has learning rates ({heading[0]!r}), not a shape: divide them by their peak, name the column eta, and give the peak as lr"
+        raise ValueError(f"schedule {path} {said}")
     if "eta" not in heading and len(heading) != 1:
         raise ValueError(f"schedule {path} must have a column 'eta', or one column only; it has {', '.join(map(repr, heading))}")
     column, values = heading.index("eta") if "eta" in heading else 0, []

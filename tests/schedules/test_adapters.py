@@ -1,5 +1,10 @@
 """Schedules beside PyTorch's own, in the Hugging Face Trainer, in optax, and in files."""
 
+import copy
+import io
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +76,7 @@ def test_schedules_that_pytorch_has_too(eta, make):
         (lambda: schedules.exponential(5, 0.0), r"final must be a number in \(0, 1\], got 0.0"),
         (lambda: schedules.one_cycle(5, peak=0.1), r"peak must be 0 or in \[2/T, 1\)"),
         (lambda: schedules.one_cycle(20, anneal="exp"), "anneal must be one of 'cosine', 'linear'"),
-        (lambda: schedules.one_cycle(1), "T must be an integer >= 2, got 1"),
+        (lambda: schedules.one_cycle(1), "T must be an integer in 2..100000000, got 1"),
         (lambda: schedules.cyclic(5, 0), "up must be an integer >= 1, got 0"),
         (lambda: schedules.cyclic(5, 2, mode="square"), "mode must be one of 'triangular', 'triangular2', 'exp_range'"),
         (lambda: schedules.cosine_restarts(5, 2, 1.5), "multiple must be an integer >= 1, got 1.5"),
@@ -206,11 +211,11 @@ def test_every_schedule_has_a_name(name):
     [
         ("triangle", "schedule must be one of constant, linear"),
         ("wsd:fraction=0.2", "schedule 'wsd' has no parameter 'fraction'; it has cooldown, shape, final"),
-        ("linear:power=2", "schedule 'linear' has no parameter 'power'; it has none"),
+        ("linear:power=2", "schedule 'linear' has no parameter 'power'; it has warmup, cooldown"),
         ("wsd:0.2", "schedule must look like wsd:cooldown=value"),
         ("wsd:cooldown", "schedule must look like wsd:cooldown=value"),
         ("wsd:cooldown=2", r"cooldown must be a number in \[0, 1\], got 2"),
-        ("step", "schedule 'step': .*milestones"),
+        ("step", "schedule 'step' must have a parameter 'milestones'"),
         ("nowhere.csv", "path must be a CSV file, got 'nowhere.csv'"),
     ],
 )
@@ -220,3 +225,110 @@ def test_names_that_do_not_work(spec, message):
     if spec.startswith("wsd:cooldown=2"):
         with pytest.raises(ValueError, match="T must be given"):
             schedules.named("wsd")
+
+
+def new(groups=1, lr=0.5):
+    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr / 2**i} for i in range(groups)])
+
+
+def rates_of(optimizer, scheduler, steps, accumulation=1):
+    """Rate of each group in each step; of several micro-batches the last makes the step."""
+    found = []
+    for i in range(steps * accumulation):
+        if i % accumulation == accumulation - 1:
+            found.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
+            scheduler.step()
+    return np.array(found)
+
+
+@pytest.mark.parametrize("accumulation", [1, 8])
+def test_torch_two_groups_accumulation_and_a_resume_in_the_middle(accumulation):
+    T, done = 40, 13
+    etas = [schedules.warmup(schedules.cosine(T), 3), schedules.wsd(T)]
+    wanted = np.array([0.5, 0.25]) * np.stack(etas, axis=1)
+    optimizer = new(2)
+    scheduler = schedules.to_torch(optimizer, etas)
+    found = [rates_of(optimizer, scheduler, done, accumulation)]
+    states = optimizer.state_dict(), scheduler.state_dict()
+    optimizer = new(2)
+    scheduler = schedules.to_torch(optimizer, etas)
+    optimizer.load_state_dict(states[0])
+    scheduler.load_state_dict(states[1])
+    found.append(rates_of(optimizer, scheduler, T - done, accumulation))
+    np.testing.assert_allclose(np.concatenate(found), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "optimizer, then a new scheduler", "scheduler last"])
+@pytest.mark.parametrize("horizon", [20, 40])
+def test_torch_first_rate_after_a_resume_whatever_the_order(order, horizon):
+    def eta(T):
+        return schedules.warmup(schedules.cosine(T), 3)
+
+    optimizer = new()
+    scheduler = schedules.to_torch(optimizer, eta(20))
+    rates_of(optimizer, scheduler, 8)
+    mine, its = optimizer.state_dict(), scheduler.state_dict()
+    optimizer = new()
+    if order == "optimizer, then a new scheduler":
+        optimizer.load_state_dict(mine)
+    scheduler = schedules.to_torch(optimizer, eta(horizon))
+    if order == "optimizer first":
+        optimizer.load_state_dict(mine)
+    scheduler.load_state_dict(its)
+    if order == "scheduler first":
+        optimizer.load_state_dict(mine)
+    assert optimizer.param_groups[0]["lr"] == 0.5 * eta(horizon)[8] == scheduler.get_last_lr()[0]
+    np.testing.assert_allclose(rates_of(optimizer, scheduler, 5)[:, 0], 0.5 * eta(horizon)[8:13], rtol=1e-12)
+
+
+def test_torch_without_a_state_of_the_scheduler():
+    eta = schedules.linear(20)
+    optimizer = new()
+    schedules.to_torch(optimizer, eta, last_epoch=7)
+    assert optimizer.param_groups[0]["lr"] == 0.5 * eta[8]
+
+
+def test_torch_schedulers_can_be_pickled_and_copied():
+    optimizer = new()
+    scheduler = schedules.to_torch(optimizer, schedules.linear(10))
+    rates_of(optimizer, scheduler, 3)
+    for again in (pickle.loads(pickle.dumps(scheduler)), copy.deepcopy(scheduler)):
+        again.step()
+        assert again.get_last_lr() == [0.5 * 0.6]
+    torch.save(scheduler.state_dict(), io.BytesIO())
+
+
+def test_torch_behind_the_end_is_said_once():
+    optimizer = new()
+    scheduler = schedules.to_torch(optimizer, schedules.linear(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rates_of(optimizer, scheduler, 3)
+    with pytest.warns(UserWarning, match="step 4 is behind the schedule's 3: its last rate is kept") as said:
+        assert rates_of(optimizer, scheduler, 4)[-1] == 0.5 / 3
+    assert len(said) == 1
+
+
+def test_torch_bad_input():
+    for eta, message in (
+        ([schedules.linear(3)] * 3, "eta must be one schedule, or one for each of the 2 parameter groups, got 3"),
+        ([[1.0, -1.0], [1.0, 0.5]], "must not be negative"),
+        (["linear"], "1-D array of real numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            schedules.to_torch(new(2), eta)
+    with pytest.raises(ValueError, match="last_epoch must be an integer >= -1"):
+        schedules.to_torch(new(), [1.0], last_epoch=-2)
+    scheduler = schedules.to_torch(new(2), schedules.linear(5))
+    with pytest.raises(ValueError, match="state_dict must be a scheduler's, with 'last_epoch', got one with nothing"):
+        scheduler.load_state_dict({})
+    with pytest.raises(ValueError, match="state_dict must be of 2 parameter groups, got one of 1"):
+        scheduler.load_state_dict(schedules.to_torch(new(), [1.0]).state_dict())
+
+
+def test_rates_in_a_file_are_not_taken_for_a_shape(tmp_path):
+    path = tmp_path / "rates.csv"
+    path.write_text("lr\n0.001\n0.001\n0.0005\n")
+    with pytest.raises(ValueError, match=r"rates.csv has learning rates \('lr'\), not a shape: divide them by their peak"):
+        schedules.named(str(path))
