@@ -21,8 +21,8 @@ def to_torch(optimizer: Optimizer, eta: ArrayLike | Sequence[ArrayLike], last_ep
     """PyTorch scheduler that multiplies the optimizer's base learning rate by eta, one entry a step.
 
     Call ``scheduler.step()`` after each ``optimizer.step()``: with gradient accumulation once an update, not once a micro-batch
-    (`accelerate`'s prepared schedulers step once a process: give them ``split_batches=True`` or step the plain one; Lightning needs
-    ``{"scheduler": scheduler, "interval": "step"}``). Behind the last step the last rate is kept, with a warning.
+    (`accelerate`'s prepared schedulers step once a process: give it ``split_batches=True``, or step the plain scheduler; Lightning
+    needs ``{"scheduler": scheduler, "interval": "step"}``). Behind the last step the last rate is kept, with a warning.
 
     A resume is ``to_torch`` with the schedule of the run as it is to be, and ``load_state_dict`` of optimizer and scheduler in
     either order: the schedule is not part of the state, so that it may have another horizon, and the first step has its rate.

@@ -29,7 +29,7 @@ def warmup(eta, steps, start=0.0):
 
     Source: both papers' language-model runs (300 steps in Schaipp et al. 2025).
 
-    >>> warmup(constant(6), 4)
+    >>> warmup([1.0] * 6, 4)
     array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
     """
     eta = _check.schedule(eta).copy()
@@ -93,7 +93,7 @@ def at_tokens(eta, batch):
 
     Source: this project.
 
-    >>> at_tokens(linear(4), batch=[1, 1, 2])
+    >>> at_tokens([1.0, 0.75, 0.5, 0.25], batch=[1, 1, 2])
     array([1.  , 0.75, 0.5 ])
     """
     eta, batch = _check.schedule(eta), _check.array("batch", batch)

@@ -156,7 +156,7 @@ def write_csv(path, eta, lr=None):
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "linear.csv"
-    >>> write_csv(path, linear(4), lr=0.5)
+    >>> write_csv(path, families.linear(4), lr=0.5)
     >>> print(path.read_text().splitlines()[:2], read_csv(path))
     ['step,eta,lr', '1,1.0,0.5'] [1.   0.75 0.5  0.25]
     """
@@ -194,8 +194,8 @@ def read_csv(path):
         raise ValueError(f"schedule {path} is empty")
     heading = [name.strip() for name in rows[0]]
     if len(heading) == 1 and heading[0].lower() in RATES:
-        said = f"has learning rates ({heading[0]!r}), not a shape: divide them by their peak, name the column eta, and give the peak as lr"
-        raise ValueError(f"schedule {path} {said}")
+        how = "divide them by their peak, name the column eta, and give the peak as lr"
+        raise ValueError(f"schedule {path} has learning rates ({heading[0]!r}), not a shape: {how}")
     if "eta" not in heading and len(heading) != 1:
         raise ValueError(f"schedule {path} must have a column 'eta', or one column only; it has {', '.join(map(repr, heading))}")
     column, values = heading.index("eta") if "eta" in heading else 0, []
