@@ -76,6 +76,47 @@ def test_power_law_finds_the_exponent():
     assert ax.get_lines()[1].get_label() == "3.00 · $T^{-0.500}$"
 
 
+def test_legend_of_some_lines():
+    ax = plt.figure().subplots()
+    for label in ("fit, a", "a", "fit, b"):
+        ax.plot([1, 2], [1, 2], label=label)
+    plots.legend_of(ax, "fit", ncols=2)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["fit, a", "fit, b"]
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_fitted_finds_the_rate_that_was_put_in(bars):
+    ax = plt.figure().subplots()
+    lr = np.repeat([1e-3, 2e-3, 4e-3, 8e-3], 2)
+    loss = 3e-4 / lr + 30 * lr + 2 + np.tile([0.01, -0.01], 4)  # two seeds about the bound's shape
+    best, mean = plots.fitted(ax, lr, loss, "red", "runs", star="lowest", bars=bars)
+    assert best == pytest.approx(np.sqrt(1e-5))
+    assert mean.to_dict() == pytest.approx({1e-3: 2.33, 2e-3: 2.21, 4e-3: 2.195, 8e-3: 2.2775})
+    points, fit, star = ax.get_lines()
+    np.testing.assert_allclose(points.get_xydata(), np.column_stack([mean.index, mean]))
+    assert (fit.get_label(), star.get_label(), ax.get_xscale()) == ("fit, runs", "lowest, runs", "log")
+    np.testing.assert_allclose(star.get_xydata(), [[best, 2 + 2 * np.sqrt(9e-3)]])
+    np.testing.assert_allclose(fit.get_ydata(), 3e-4 / fit.get_xdata() + 30 * fit.get_xdata() + 2, rtol=1e-9)
+    assert len(ax.containers) == bars
+    if bars:
+        segments = ax.containers[0].lines[2][0].get_segments()
+        np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], np.sqrt(2) * 0.01)
+
+
+def test_fitted_refuses_a_sweep_without_a_minimum():
+    with pytest.raises(ValueError, match="both sides of the best rate"):
+        plots.fitted(plt.figure().subplots(), [1e-3, 2e-3, 4e-3], [3.0, 2.0, 1.0], "red", "runs")
+
+
+def test_inset_lies_in_its_panel():
+    ax = plt.figure().subplots()
+    small = plots.inset(ax, [0.5, 0.5, 0.4, 0.3], "end", [98_000, 100_000])
+    assert ax.child_axes == [small] and small.get_title() == "end"
+    assert [small.xaxis.get_major_formatter()(x) for x in small.get_xticks()] == ["98k", "100k"]
+    inside = ax.transAxes.inverted().transform_bbox(small.get_window_extent())
+    np.testing.assert_allclose(inside.bounds, [0.5, 0.5, 0.4, 0.3], atol=0.02)
+
+
 def test_losses_of_recorded_runs(repository):
     runs = logs.find("nano", scheduler="cosine", horizon=400, seed=0)
     ax = plt.figure().subplots()

@@ -108,12 +108,12 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
     for name, table in runs.items():
         for lr, group in table.groupby("lr"):
             log = load(group).dropna(subset=column)
-            wide = log.pivot(index="step", columns="run", values=[column, "lr"])
-            step, rate = wide.index.to_numpy(), wide["lr"].iloc[:, 0].to_numpy()
+            step = np.unique(log["step"].to_numpy(dtype=int))
             every = set(np.diff(step, prepend=0).tolist())
             if len(every) != 1:
                 raise ValueError(f"column must be logged every n steps, got {column!r} after {sorted(every)} steps")
-            total = np.cumsum(rate) * every.pop()
+            wide = log.pivot(index="step", columns="run", values=[column, "lr"])
+            total = wide["lr"].iloc[:, 0].cumsum().to_numpy() * every.pop()
             late = step > group["warmup"].iloc[0]
             courses[name, float(lr)] = Course(step[late], wide[column].mean(axis=1).to_numpy()[late], total[late])
     return courses
