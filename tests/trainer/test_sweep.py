@@ -167,7 +167,7 @@ def test_a_refined_schedule_of_a_thinned_log_has_all_steps(tmp_path, one_thread)
     (run,) = sweep.runs([row], **TINY)
     alone(tmp_path, run.config, run.rates, run.name)
     refined = sweep.runs([{**row, "schedule": "refined", "baseline": run.name}], tmp_path, **TINY)[0]
-    assert refined.rates.size == 60 and (refined.rates > 0).all()
+    assert refined.rates.size == 60 and (refined.rates[:-1] > 0).all()
 
 
 def test_logs_that_branch_off_themselves_or_nothing(tmp_path, one_thread):
