@@ -32,6 +32,46 @@ def test_extend_rate_is_the_larger_root():
         assert bounds.optimal_lr(schedules.two_stage(8000, 3200, above))[0] < tuned
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_extend_rate_finds_the_larger_root_that_a_fine_grid_shows_and_no_other(seed):
+    rng = np.random.default_rng(seed)
+    T1 = int(rng.integers(1, 40))
+    T2 = int(T1 * 10 ** rng.uniform(0, 2)) + 1
+    cooldown, grid = rng.choice([0.0, 0.2, rng.uniform(0, 0.99)]), np.geomspace(1, 1e-4, 1001)
+    switch = int(np.floor((1 - cooldown) * T1 + 1e-9))
+    tuned = bounds.optimal_lr(schedules.wsd(T1, cooldown))[0]
+    best = np.array([bounds.optimal_lr(schedules.two_stage(T2, switch, rho, cooldown))[0] for rho in grid])
+    if not (best >= tuned).any():
+        with pytest.raises(ValueError, match="T2 must be shorter"):
+            transfer.extend_rate(T1, T2, cooldown)
+    else:
+        first = int(np.argmax(best >= tuned))
+        assert grid[first] <= transfer.extend_rate(T1, T2, cooldown) <= grid[max(first - 1, 0)]
+
+
+@pytest.mark.parametrize(("T1", "T2"), [(2, 10**6), (3, 10**5), (10, 10**6), (1, 10**5), (50, 2 * 10**5)])
+def test_extend_rate_of_a_short_run_by_much(T1, T2):
+    rho = transfer.extend_rate(T1, T2)
+    schedule = schedules.two_stage(T2, int(np.floor(0.8 * T1 + 1e-9)), rho)
+    assert bounds.optimal_lr(schedule)[0] == pytest.approx(bounds.optimal_lr(schedules.wsd(T1))[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("T2", "rho"), [(6000, 0.6367386468173), (8000, 0.5329938501597), (16_000, 0.3753890048193)])
+def test_known_rates(T2, rho):
+    assert transfer.extend_rate(4000, T2) == pytest.approx(rho, rel=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e120, 1e300])
+def test_ratio_at_any_scale(scale):
+    a, b = schedules.wsd(400, 0.2), schedules.linear(400)
+    ratio = transfer.lr_ratio(a, b)
+    assert transfer.lr_ratio(scale * a, scale * b) == pytest.approx(ratio, rel=1e-12)
+    assert transfer.lr_ratio(a, scale * b) == pytest.approx(ratio / scale, rel=1e-12, abs=0)
+    assert transfer.lr_ratio(a, b, scale * np.ones(400)) == pytest.approx(ratio, rel=1e-12)
+    with pytest.raises(ValueError, match=r"the ratio is about 1e.* which float64 cannot hold"):
+        transfer.lr_ratio(1e-300 * a, 1e300 * b)
+
+
 @pytest.mark.parametrize(("T2", "grid"), FRACTION.items())
 def test_extend_cooldown_solves_and_matches_the_papers_grid(T2, grid):
     fraction = transfer.extend_cooldown(4000, T2)

@@ -15,21 +15,29 @@ every η ≥ 0, with v = √P_1/D; on the feasible schedules Σ c_t η_t ≥ −
 errs the bound is lower, never wrong.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lastiterate import _extras
 from lastiterate.bounds import best_tail, omega, prefix_terms
 
 FULL = 5000  # free steps up to which each has a rate of its own in the program at once
 GROWTH = 0.005  # of the blocks beyond: length over distance from the end (and from the start, where there is a warmup)
 HINT = "without cap, monotone and warmup use method='recursion'"
 GROUPS = 2000  # into which a long prefix is summed
+NONE = np.zeros(0)
+
+Array = NDArray[np.float64]
 
 
-def lower_bound(G, D, prefix=(), S=1.0, c=None, constant=0.0):
+def lower_bound(G: Array, D: float, prefix: Array = NONE, S: float = 1.0, c: Array | None = None, constant: float = 0.0) -> float:
     """Value that Ω of no feasible schedule is below; see above.
 
     Args:
@@ -40,7 +48,6 @@ def lower_bound(G, D, prefix=(), S=1.0, c=None, constant=0.0):
         c: the combination of multipliers for the free steps, shape (T − k,); zeros by default.
         constant: what the multipliers take away, cap·Σλ and the like.
     """
-    prefix = np.asarray(prefix, dtype=float)
     k = prefix.size
     P = dual_recursion(G[k:], c)[0]
     if k == 0:
@@ -48,12 +55,14 @@ def lower_bound(G, D, prefix=(), S=1.0, c=None, constant=0.0):
     after = prefix_terms(prefix, G[:k])[1]
     u = prefix / (after + S)
     squares = np.square(G[:k] * u)
+    if squares.sum() > P:  # other u_k will do as well, and no v needs P_1 < 0
+        u, squares = u * math.sqrt(P / squares.sum()), squares * (P / squares.sum())
     v = math.sqrt(max(P - squares.sum(), 0.0)) / D
     P_before = D**2 * v**2 + np.append(0.0, np.cumsum(squares)[:-1])
     return D**2 * v + float(np.sum((u * np.square(G[:k]) - 0.5 * P_before) * prefix)) - constant
 
 
-def dual_recursion(G, c=None):
+def dual_recursion(G: Array, c: Array | None = None) -> Array:
     """P_1 … P_T, backwards; with c = 0 the recursion of `design`."""
     P = np.square(G)
     squares = P.tolist()
@@ -67,17 +76,50 @@ def dual_recursion(G, c=None):
     return P
 
 
-def solve(G, D, prefix, cap, monotone, warmup, blocks=None):
+def highest(prefix: Array, cap: float | None, monotone: bool) -> float:
+    """What a cap, or the last rate of a prefix where rates must not rise, allows at most."""
+    return min(math.inf if cap is None else cap, float(prefix[-1]) if monotone and prefix.size else math.inf)
+
+
+def at_cap(G: Array, D: float, prefix: Array, cap: float, warmup: int) -> Array | None:
+    """The largest rates under a cap (and a warmup), where they are the best ones; else None.
+
+    Ω is convex, so they are where no rate that is lowered lowers it: where the derivative by each rate is at most 0,
+
+        ∂Ω/∂η_j = −D²/(2A_1²) − ½ Σ_{k<j} η_k²G_k²/A_{k+1}² + η_j G_j²/A_{j+1}     (the last term ½ G_T² for j = T),
+
+    and during a warmup of W steps, where a lower η_W lowers all before it, Σ_{t≤W} t/W ∂Ω/∂η_t as well.
+    """
+    if cap == math.inf:
+        return None
+    rates = np.append(prefix, np.full(G.size - prefix.size, cap))
+    if warmup:
+        rates[:warmup] *= np.arange(1, warmup + 1) / warmup
+    tail = np.cumsum(rates[::-1])[::-1]
+    pulled = np.append(0.0, np.cumsum(np.square(rates[:-1] * G[:-1] / tail[1:])))
+    slope = np.append(rates[:-1] * np.square(G[:-1]) / tail[1:], 0.5 * G[-1] ** 2) - 0.5 * ((D / tail[0]) ** 2 + pulled)
+    slope = slope[prefix.size :]
+    if warmup:
+        slope[warmup - 1] = slope[:warmup] @ np.arange(1, warmup + 1) / warmup
+    return rates if slope.max() <= 0 else None
+
+
+def solve(
+    G: Array, D: float, prefix: Array, cap: float | None, monotone: bool, warmup: int, blocks: NDArray[np.int_] | None = None
+) -> tuple[Array, Array, float, float, float]:
     """(rates, c, constant, primal, dual): the program's solution, what `lower_bound` needs, and the solver's own values."""
-    import cvxpy as cp  # slow to import, and only needed here
+    cp: Any = _extras.require("cvxpy", "solvers")  # slow to import, and only needed here
+    _extras.require("clarabel", "solvers")
 
     k, n = len(prefix), G.size - len(prefix)
     m = np.ones(n, int) if blocks is None else blocks
     edges = np.append(0, np.cumsum(m))
-    # Units, in which everything is about 1 and Clarabel keeps its digits: the solution without constraints.
+    # Units, in which everything is about 1 and Clarabel keeps its digits: the solution without constraints, or where a cap is
+    # far below it, equal rates at the cap.
     P = dual_recursion(G[k:])
-    unit = best_tail(prefix, G[:k], D, P[0])
-    typical = np.add.reduceat(touching(G[k:], P, 1.0), edges[:-1])  # sums over blocks
+    unit, allowed = best_tail(prefix, G[:k], D, P[0]), highest(prefix, cap, monotone) * n
+    shape = touching(G[k:], P, 1.0) if unit < allowed else np.full(n, 1 / n)
+    unit, typical = min(unit, allowed), np.add.reduceat(shape, edges[:-1])  # sums over blocks
     sums = np.cumsum(typical[::-1])[::-1]
     weight = np.add.reduceat(np.square(G[k:]), edges[:-1]) / m * unit**2 / D**2 / m
     y = cp.Variable(m.size)  # A at the start of each block; sums over blocks are their differences, which keeps it sparse
@@ -141,18 +183,19 @@ def solve(G, D, prefix, cap, monotone, warmup, blocks=None):
         touching(G[k:], dual_recursion(G[k:], c), float(found @ m), c),
     )
     candidates = [np.append(prefix, _feasible(rates, prefix, cap, monotone, warmup)) for rates in candidates]
-    rates = min((rates for rates in candidates if rates[-1] > 0), key=lambda rates: omega(rates, G, D, G.size))
+    rates = min((rates for rates in candidates if rates[-1] > 0), key=lambda rates: omega(rates, G, D, horizons=G.size))
     return rates, c, constant, float(solution.obj_val * value), float(solution.obj_val_dual * value)
 
 
-def touching(G, P, S, c=0.0):
+def touching(G: Array, P: Array, S: float, c: Array | float = 0.0) -> Array:
     """Rates with sum S at which the supporting lines of `lower_bound` touch: η_k = u_k A_{k+1}."""
     u = np.maximum(0.5 * P + c, 0)[:-1] / np.square(G[:-1])
-    tail = S / np.cumprod(np.append(1.0, 1 + u))
+    with np.errstate(over="ignore"):  # rates that are too small for float64: 0
+        tail = S / np.cumprod(np.append(1.0, 1 + u))
     return np.append(u * tail[1:], tail[-1])
 
 
-def blocks(n, warmup):
+def blocks(n: int, warmup: int) -> NDArray[np.int_]:
     """Lengths of the blocks for n free steps; step W of a warmup is a block of its own."""
     lengths, at = [], 0
     stops = sorted({s for s in ((warmup - 1, warmup) if warmup else ()) if 0 < s < n} | {n})
@@ -166,7 +209,7 @@ def blocks(n, warmup):
     return np.array(lengths)
 
 
-def _feasible(rates, prefix, cap, monotone, warmup):
+def _feasible(rates: Array, prefix: Array, cap: float | None, monotone: bool, warmup: int) -> Array:
     """The rates with what a solver's accuracy or the interpolation between blocks leaves of violations taken off."""
     rates = rates.copy()
     top = np.inf if cap is None else cap
@@ -181,7 +224,7 @@ def _feasible(rates, prefix, cap, monotone, warmup):
     return rates
 
 
-def _grouped(noise, after):
+def _grouped(noise: Array, after: Array) -> tuple[Array, Array]:
     """The terms of a prefix summed in groups of neighbours, with the mean of what is behind them."""
     keep = noise > 0
     noise, after = noise[keep], after[keep]

@@ -4,18 +4,20 @@ All of it follows from the best base learning rate of the bound, γ* = √(T1/T2
 tuned for one schedule is carried to another so that it stays at the same multiple of γ*.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+from numpy.typing import ArrayLike, NDArray
 
-from lastiterate import _check
-from lastiterate.bounds import optimal_lr
+from lastiterate import _check, _wide
+from lastiterate.bounds import optimal_lr, wide_lr
 from lastiterate.schedules import two_stage, wsd
 
 
-def lr_ratio(eta_from, eta_to, G=1.0):
+def lr_ratio(eta_from: ArrayLike, eta_to: ArrayLike, G: ArrayLike = 1.0) -> float:
     """Factor from the best base learning rate of one schedule to that of another, γ*(to)/γ*(from).
 
     Args:
@@ -38,10 +40,11 @@ def lr_ratio(eta_from, eta_to, G=1.0):
     for name, eta in schedules.items():
         if eta[-1] == 0:
             raise ValueError(f"{name} must be positive at its last step, got 0: Ω is infinite there")
-    return optimal_lr(schedules["eta_to"], G)[0] / optimal_lr(schedules["eta_from"], G)[0]
+    to, tuned = wide_lr(schedules["eta_to"], G), wide_lr(schedules["eta_from"], G)
+    return _wide.scalar("the ratio", (to[0] / tuned[0], to[1] - tuned[1]))
 
 
-def fit_lr(lr, loss):
+def fit_lr(lr: ArrayLike, loss: ArrayLike) -> tuple[float, float, tuple[float, float, float]]:
     """Best base learning rate of a measured sweep: least squares with the shape of the bound, A/γ + Bγ + C.
 
     Args:
@@ -61,7 +64,7 @@ def fit_lr(lr, loss):
     (0.00237, 3.0888)
     """
     lr = _check.array("lr", lr)
-    loss = np.asarray(loss, dtype=np.float64)
+    loss = np.asarray(_check.numbers("loss", loss), dtype=np.float64)
     if loss.shape != lr.shape or not np.isfinite(loss).all():
         raise ValueError(f"loss must be {lr.size} finite numbers, one a rate, got shape {loss.shape}")
     if not lr.all() or np.unique(lr).size < 3:
@@ -74,16 +77,21 @@ def fit_lr(lr, loss):
     return math.sqrt(A / B), 2 * math.sqrt(A * B) + C, (A, B, C)
 
 
-def extend_rate(T1, T2, cooldown=0.2):
+def extend_rate(T1: int, T2: int, cooldown: float = 0.2) -> float:
     """Factor ρ for the learning rate when a wsd run of T1 steps goes on to T2 steps from where its cooldown started.
 
         γ*(two_stage(T2, ⌊(1 − c)T1⌋, ρ, c)) = γ*(wsd(T1, c))
 
-    Of two roots the larger ρ, the gentler change, is returned, solved to 1e-12.
+    Behind the switch at step s let the schedule be ρ times v, A_t the tail sums of v and z = ρA_{s+1} their sum. Then
+
+        1/γ*² = (s + z) [ b z + Σ_{j<s} 1/(j + z) ],     b = (v_T + Σ_{s<t<T} v_t²/A_{t+1}) / A_{s+1},
+
+    a parabola plus Σ_{j<s} (1 + (s − j)/(j + z)): convex in z, so that there are two roots at most, one on either side of its
+    minimum. The larger one, the gentler change, is returned, solved to 1e-12.
 
     Args:
-        T1: horizon that the run was tuned for, an integer >= 1.
-        T2: new horizon, an integer >= T1.
+        T1: horizon that the run was tuned for, an integer in 1..10⁸.
+        T2: new horizon, an integer in T1..10⁸.
         cooldown: fraction c of both schedules, in [0, 1).
 
     Returns:
@@ -92,31 +100,40 @@ def extend_rate(T1, T2, cooldown=0.2):
     Raises:
         ValueError: on bad input, or where no ρ keeps γ* (T2 too long).
 
-    Source: Schaipp et al. 2025, section 5.1 and figures 8 and 22.
+    Source: Schaipp et al. 2025, section 5.1 and figures 8 and 22; that it is convex is this project's.
 
     >>> round(extend_rate(4000, 8000), 3)
     0.533
     """
-    T1 = _check.integer("T1", T1)
-    T2 = _check.integer("T2", T2, T1)
-    cooldown = _check_open(cooldown)
+    from scipy.optimize import brentq  # here: most of this module needs NumPy alone
+
+    T1, T2, cooldown = _checked(T1, T2, cooldown)
     switch = _check.floor((1 - cooldown) * T1)
     tuned = optimal_lr(wsd(T1, cooldown))[0]
+    if optimal_lr(two_stage(T2, switch, 1.0, cooldown))[0] >= tuned:
+        return 1.0
+    rest = wsd(T2, cooldown)[switch:]
+    tail = np.cumsum(rest[::-1])[::-1]
+    b, steps = float(rest[-1] + np.sum(np.square(rest[:-1]) / tail[1:])) / float(tail[0]), np.arange(switch)
 
     def excess(rho):
-        return math.log(optimal_lr(two_stage(T2, switch, rho, cooldown))[0] / tuned)
+        z = rho * float(tail[0])
+        return tuned**2 * (switch + z) * (b * z + float(np.sum(1 / (steps + z)))) - 1
 
-    if excess(1.0) >= 0:
-        return 1.0
-    above = 1.0  # from ρ = 1 downwards: the first interval with a change of sign holds the larger root
-    for below in np.geomspace(1.0, 1e-3, 61)[1:].tolist():
-        if excess(below) >= 0:
-            return brentq(excess, below, above, xtol=1e-12)
-        above = below
-    raise ValueError(f"T2 must be shorter: no lower rate after step {switch} makes {T2} steps as good as at T1 = {T1}")
+    def slope(rho):
+        z = rho * float(tail[0])
+        return b * (switch + 2 * z) - float(np.sum((switch - steps) / np.square(steps + z)))
+
+    lowest = 0.0
+    if switch:  # then the slope is −s/z² at least where z is small
+        lowest = min(math.sqrt(1 / (b * (1 + 2 * float(tail[0]) / switch))) / float(tail[0]), 1.0)
+        lowest = brentq(slope, lowest, 1.0, xtol=1e-15, rtol=1e-14) if slope(lowest) < 0 < slope(1.0) else 1.0
+    if lowest == 1.0 or excess(lowest) > 0:
+        raise ValueError(f"T2 must be shorter: no lower rate after step {switch} makes {T2} steps as good as at T1 = {T1}")
+    return brentq(excess, lowest, 1.0, xtol=1e-12 * max(lowest, 1e-3), rtol=1e-14)
 
 
-def extend_cooldown(T1, T2, cooldown=0.2):
+def extend_cooldown(T1: int, T2: int, cooldown: float = 0.2) -> float:
     """Cooldown fraction at which a wsd run tuned for T1 steps can go on to T2 steps at the same learning rate.
 
         γ*(wsd(T2, c')) = γ*(wsd(T1, c))
@@ -124,8 +141,8 @@ def extend_cooldown(T1, T2, cooldown=0.2):
     The cooldown has a whole number of steps; between two of them ln γ* is interpolated.
 
     Args:
-        T1: horizon that the run was tuned for, an integer >= 1.
-        T2: new horizon, an integer >= T1.
+        T1: horizon that the run was tuned for, an integer in 1..10⁸.
+        T2: new horizon, an integer in T1..10⁸.
         cooldown: fraction c of the tuned schedule, in [0, 1).
 
     Returns:
@@ -139,9 +156,7 @@ def extend_cooldown(T1, T2, cooldown=0.2):
     >>> round(extend_cooldown(4000, 8000), 3)
     0.633
     """
-    T1 = _check.integer("T1", T1)
-    T2 = _check.integer("T2", T2, T1)
-    cooldown = _check_open(cooldown)
+    T1, T2, cooldown = _checked(T1, T2, cooldown)
     if T2 == T1:
         return cooldown
     tuned = optimal_lr(wsd(T1, cooldown))[0]
@@ -161,7 +176,7 @@ def extend_cooldown(T1, T2, cooldown=0.2):
     return max(cooldown, (low - below / (above - below)) / (T2 + 1))
 
 
-def extension_plans(T1, T2, cooldown=0.2):
+def extension_plans(T1: int, T2: int, cooldown: float = 0.2) -> dict[str, NDArray[np.float64]]:
     """The plans for going on from a wsd run of T1 steps to T2 steps, as schedules relative to its base learning rate.
 
     Args:
@@ -186,8 +201,10 @@ def extension_plans(T1, T2, cooldown=0.2):
     return plans | {"same rate and cooldown": wsd(T2, cooldown)}
 
 
-def _check_open(cooldown):
+def _checked(T1: int, T2: int, cooldown: float) -> tuple[int, int, float]:
+    T1 = _check.steps("T1", T1)
+    T2 = _check.steps("T2", T2, T1)
     cooldown = _check.real("cooldown", cooldown, 0.0, 1.0)
     if cooldown == 1:
         raise ValueError("cooldown must be below 1, got 1: linear decay has no stable part to go on from")
-    return cooldown
+    return T1, T2, cooldown
