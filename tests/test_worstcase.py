@@ -86,3 +86,58 @@ def test_tightened_bound_lies_between_the_exact_worst_case_and_omega():
         assert worstcase.exact(eta, G, D) <= tight * (1 + 1e-5) and tight <= omega * (1 + 1e-12)
         looser += tight < 0.99 * omega
     assert looser > 10
+
+
+GARBAGE = {
+    "empty": b"",
+    "other columns": b"step,loss\n1,2.0\n",
+    "one column more": b"schedule,T,t,lr,exact,mine\nwsd,4,1,0.1,0.2,7\n",
+    "columns in another order": b"T,schedule,t,lr,exact\n4,wsd,1,0.1,0.2\n",
+    "words": b"schedule,T,t,lr,exact\nwsd,four,1,0.1,0.2\n",
+    "not a number": b"schedule,T,t,lr,exact\nwsd,4,1,0.1,nan\n",
+    "a row cut off": b"schedule,T,t,lr,exact\nwsd,4,1\n",
+    "binary": bytes(range(256)),
+    "NUL": b"schedule,T,t,lr,exact\nwsd\0,4,1,\0,0.2\n",
+    "a long field": b"schedule,T,t,lr,exact\n" + b"w" * 200_000 + b",4,1,0.1,0.2\n",
+    "UTF-16": "schedule,T,t,lr,exact\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_a_file_that_is_no_such_table_is_left_alone(tmp_path, monkeypatch, name):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(GARBAGE[name])
+    monkeypatch.setattr(worstcase, "exact", lambda *_: pytest.fail("solved before looking"))
+    with pytest.raises(ValueError, match=r"path must be a table of worst cases.* is not one") as error:
+        worstcase.record(path)
+    assert "\n" not in str(error.value) and path.read_bytes() == GARBAGE[name]
+
+
+def test_paths_that_are_no_csv_file(tmp_path):
+    for path, message in (
+        (tmp_path, "the folder"),
+        (tmp_path / "x.txt", "ends in .csv"),
+        (None, "path must be a path, got None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            worstcase.record(path)
+
+
+def test_the_committed_cases_are_those_of_the_committed_table(repository, monkeypatch, tmp_path):
+    monkeypatch.setattr(worstcase, "exact", lambda *_: pytest.fail("solved again"))
+    copy = tmp_path / "worstcase.csv"
+    copy.write_bytes((repository / "data" / "worstcase.csv").read_bytes())
+    assert len(worstcase.record(copy, progress=False)) == 66
+    assert copy.read_bytes() == (repository / "data" / "worstcase.csv").read_bytes()
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-60, 1e60, 1e150])
+def test_any_scale(scale):
+    eta = 0.3 * schedules.linear(4)
+    expected = worstcase.exact(eta)
+    assert worstcase.exact(eta / scale, G=scale) == pytest.approx(expected * scale, rel=1e-6, abs=0)
+    assert worstcase.exact(eta * scale, D=scale) == pytest.approx(expected * scale, rel=1e-6, abs=0)
+    huge = worstcase.exact(eta * 1e60)  # then D is nothing beside a step
+    assert huge == pytest.approx(1e20 * worstcase.exact(eta * 1e40), rel=1e-6)
+    with pytest.raises(ValueError, match="which float64 cannot hold"):
+        worstcase.exact(eta, G=1e200, D=1e200)
