@@ -1,7 +1,13 @@
 """What commands share: columns of text, options for G and D, files that are written."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # NumPy is imported by the commands that need it
+    from numpy.typing import NDArray
 
 
 def add_norms(parser):
@@ -63,7 +69,7 @@ def output(path: str | Path, suffix: str, ours: bytes, name: str = "out") -> Pat
     return path
 
 
-def write_csv(path: Path, heading: Iterable[str], rows: Iterable[Iterable[float]]) -> None:
+def write_csv(path: Path, heading: Iterable[str], rows: NDArray) -> None:
     """Write a table of numbers."""
     from lastiterate._files import write_atomic
 

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from lastiterate import _check, bounds, schedules
 
     if args.out and len(args.schedules) > 1:
@@ -25,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     at = args.lr is not None
     if at:
         _check.real("lr", args.lr, 0.0, open_low=True)
-    rows = []
+    rows, eta, G, lr = [], np.ones(1), 1.0, 1.0
     for spec in args.schedules:
         eta = schedules.named(spec, args.steps)
         G = _shared.grad_norms(args, eta.size)
@@ -38,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(_shared.columns([heading, *table])))
     if out:
         rates = (args.lr if at else lr) * eta
-        _shared.write_csv(
-            out, ("step", "lr", "omega"), zip(range(1, eta.size + 1), rates, bounds.omega(rates, G, args.D), strict=True)
-        )
+        omega = bounds.omega(rates, G, args.D)
+        _shared.write_csv(out, ("step", "lr", "omega"), np.column_stack([np.arange(1, eta.size + 1), rates, omega]))
         print(f"written: {out}")
     return 0

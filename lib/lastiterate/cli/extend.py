@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if "longer cooldown" not in plans:
         rows.insert(2, ["longer cooldown", "–", "–", "none is long enough", "–"])
     rows.append(["best for the bound", shown(more["lr"] * best_eta[switch]), f"{switch:,}", "falls all along", "1.000"])
-    choice = min((name for name in plans if name != "same rate and cooldown"), key=omega.get)
+    choice = min((name for name in plans if name != "same rate and cooldown"), key=lambda name: omega[name])
     lines = [f"A wsd run of {T1:,} steps, cooldown {c:g}, goes on to {T2:,} steps from step {switch:,}, before its cooldown.", ""]
     lines += [*_shared.columns(rows), ""]
     if choice == "lower rate":

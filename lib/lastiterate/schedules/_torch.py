@@ -31,7 +31,12 @@ class ArraySchedule(LambdaLR):
                 group.setdefault("initial_lr", group["lr"])
         super().__init__(optimizer, [Factor(eta) for eta in etas], last_epoch)
         me = weakref.ref(self)
-        optimizer.register_load_state_dict_post_hook(lambda _: me() and me()._set())
+
+        def loaded(_):
+            if (mine := me()) is not None:
+                mine._set()
+
+        optimizer.register_load_state_dict_post_hook(loaded)
 
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)

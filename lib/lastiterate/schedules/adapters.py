@@ -21,8 +21,8 @@ def to_torch(optimizer: Optimizer, eta: ArrayLike | Sequence[ArrayLike], last_ep
     """PyTorch scheduler that multiplies the optimizer's base learning rate by eta, one entry a step.
 
     Call ``scheduler.step()`` after each ``optimizer.step()``: with gradient accumulation once an update, not once a micro-batch
-    (`accelerate`'s prepared schedulers step once a process: give it ``split_batches=True``, or step the plain scheduler; Lightning
-    needs ``{"scheduler": scheduler, "interval": "step"}``). Behind the last step the last rate is kept, with a warning.
+    (`accelerate`'s prepared schedulers step once a process: give it ``split_batches=True``, or step the plain one; for Lightning
+    return ``{"scheduler": scheduler, "interval": "step"}``). Behind the last step the last rate is kept, with a warning.
 
     A resume is ``to_torch`` with the schedule of the run as it is to be, and ``load_state_dict`` of optimizer and scheduler in
     either order: the schedule is not part of the state, so that it may have another horizon, and the first step has its rate.
@@ -55,8 +55,8 @@ def to_torch(optimizer: Optimizer, eta: ArrayLike | Sequence[ArrayLike], last_ep
     if not hasattr(optimizer, "param_groups"):
         raise ValueError(f"optimizer must be a torch optimizer, got {optimizer!r}")
     groups = len(optimizer.param_groups)
-    several = isinstance(eta, list | tuple) and len(eta) > 0 and all(np.ndim(one) == 1 for one in eta)
-    etas = [_check.schedule(one).tolist() for one in (eta if several else [eta] * groups)]
+    given = eta if isinstance(eta, list | tuple) and len(eta) and all(np.ndim(one) == 1 for one in eta) else [eta] * groups
+    etas = [_check.schedule(one).tolist() for one in given]
     if len(etas) != groups:
         raise ValueError(f"eta must be one schedule, or one for each of the {groups} parameter groups, got {len(etas)}")
     last_epoch = _check.integer("last_epoch", last_epoch, -1)

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from lastiterate.trainer.config import Shape
 from lastiterate.trainer.corpora import corpus
-from lastiterate.trainer.model import GPT, Shape
+from lastiterate.trainer.model import GPT
 
 
 def make(seed, batch_size=32, length=32, share=0.15):
