@@ -93,7 +93,7 @@ def test_optimal(capsys, tmp_path):
         (["bound", "linear", "cosine", "--steps", "9", "--out", "x.csv"], "out needs a single schedule, got 2"),
         (["bound", "linear", "--steps", "9", "--out", "x.txt"], r"out must be a file name that ends in \.csv"),
         (["bound", "linear", "--steps", "9", "--grad-norms", "nowhere.csv"], "nowhere.csv"),
-        (["extend", "--from", "50", "--to", "20"], "T2 must be an integer >= 50, got 20"),
+        (["extend", "--from", "50", "--to", "20"], r"T2 must be an integer in 50\.\.100000000, got 20"),
         (["extend", "--from", "50", "--to", "80", "--cooldown", "1"], "cooldown must be below 1"),
         (["extend", "--from", "50", "--to", "80", "--lr", "-1"], "lr must be a finite number > 0"),
         (["transfer", "wsd", "linear", "--steps", "0"], r"T must be an integer in 1\.\.100000000, got 0"),
