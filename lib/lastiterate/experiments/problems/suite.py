@@ -92,7 +92,7 @@ def train(problem, rates, seed):
         optimizer.param_groups[0]["lr"] = lr
         loss = F.cross_entropy(*batch(network, rng))
         loss.backward()
-        flat = torch.cat([p.grad.flatten() for p in parameters])
+        flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
         norms[:, t] = flat.abs().sum().item(), flat.norm().item()
         optimizer.step()
         optimizer.zero_grad()
