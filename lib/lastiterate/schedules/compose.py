@@ -1,6 +1,9 @@
 """Functions that change a schedule: an array in, an array out."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from lastiterate import _check
 
@@ -13,8 +16,11 @@ SHAPES = {
 }
 
 
-def warmup(eta, steps, start=0.0):
+def warmup(eta: ArrayLike, steps: int, start: float = 0.0) -> NDArray[np.float64]:
     """The same schedule with its first steps multiplied by a linear ramp, s + (1 − s)·t/steps for t ≤ steps.
+
+    Where the schedule falls during the warmup, the peak of the product is below 1: 0.75 of it with linear decay and a warmup of a
+    quarter of the steps, say.
 
     Args:
         eta: schedule, shape (T,).
@@ -32,15 +38,15 @@ def warmup(eta, steps, start=0.0):
     >>> warmup([1.0] * 6, 4)
     array([0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
     """
-    eta = _check.schedule(eta).copy()
-    steps = _check.integer("steps", steps, 0, eta.size)
+    rates = _check.schedule(eta)
+    steps = _check.integer("steps", steps, 0, rates.size)
     start = _check.real("start", start, 0.0, 1.0)
     if steps:
-        eta[:steps] *= start + (1 - start) * np.arange(1, steps + 1) / steps
-    return eta
+        rates[:steps] *= start + (1 - start) * np.arange(1, steps + 1) / steps
+    return rates
 
 
-def cooldown(eta, fraction, shape="linear", final=0.0):
+def cooldown(eta: ArrayLike, fraction: float, shape: str = "linear", final: float = 0.0) -> NDArray[np.float64]:
     """The same schedule with its last steps brought down, η_t·(e + (1 − e)·s((t − T₀)/n)) for t ≥ T₀.
 
         n = min(⌊c(T + 1)⌋, T),   T₀ = T + 1 − n;   s(x) = 1 − x ("linear") or 1 − √x ("1-sqrt")
@@ -62,21 +68,25 @@ def cooldown(eta, fraction, shape="linear", final=0.0):
     >>> cooldown([1.0, 0.5, 0.5, 0.5], 0.6)
     array([1.        , 0.5       , 0.33333333, 0.16666667])
     """
-    eta = _check.schedule(eta).copy()
-    n = cooldown_steps(eta.size, fraction, "fraction")
-    shape = SHAPES[_check.choice("shape", shape, SHAPES)]
+    return cooled(_check.schedule(eta), fraction, shape, final, "fraction")
+
+
+def cooled(rates: NDArray[np.float64], fraction: float, shape: str, final: float, name: str = "cooldown") -> NDArray[np.float64]:
+    """`cooldown` of a checked schedule, in place; the fraction has the name by which the caller knows it."""
+    n = cooldown_steps(rates.size, fraction, name)
+    height = SHAPES[_check.choice("shape", shape, SHAPES)]
     final = _check.real("final", final, 0.0, 1.0)
     if n:
-        eta[eta.size - n :] *= final + (1 - final) * shape(np.arange(n, 0, -1) / n)
-    return eta
+        rates[rates.size - n :] *= final + (1 - final) * height(np.arange(n, 0, -1) / n)
+    return rates
 
 
-def cooldown_steps(T, fraction, name="cooldown"):
+def cooldown_steps(T: int, fraction: float, name: str = "cooldown") -> int:
     """Steps of a cooldown over a fraction c of T steps, n = min(⌊c(T + 1)⌋, T); the first of them is at the full rate."""
     return min(_check.floor(_check.real(name, fraction, 0.0, 1.0) * (T + 1)), T)
 
 
-def at_tokens(eta, batch):
+def at_tokens(eta: ArrayLike, batch: ArrayLike) -> NDArray[np.float64]:
     """A schedule of equal steps, read at the tokens (or examples) that a run with changing batch sizes has seen.
 
         step t begins after c_t = Σ_{j<t} b_j of C = Σ b_j tokens: its rate is η at position 1 + N·c_t/C, linear in between
@@ -96,8 +106,8 @@ def at_tokens(eta, batch):
     >>> at_tokens([1.0, 0.75, 0.5, 0.25], batch=[1, 1, 2])
     array([1.  , 0.75, 0.5 ])
     """
-    eta, batch = _check.schedule(eta), _check.array("batch", batch)
-    if not batch.all():
-        raise ValueError(f"batch must be positive, got 0 at step {np.flatnonzero(batch == 0)[0] + 1}")
-    seen = np.append(0.0, np.cumsum(batch)[:-1]) / batch.sum()
-    return np.interp(1 + eta.size * seen, np.arange(1, eta.size + 1), eta)
+    rates, tokens = _check.schedule(eta), _check.array("batch", batch)
+    if not tokens.all():
+        raise ValueError(f"batch must be positive, got 0 at step {np.flatnonzero(tokens == 0)[0] + 1}")
+    seen = np.append(0.0, np.cumsum(tokens)[:-1]) / tokens.sum()
+    return np.interp(1 + rates.size * seen, np.arange(1, rates.size + 1), rates)

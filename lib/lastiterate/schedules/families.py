@@ -4,7 +4,10 @@ A schedule is a float64 array of length T with peak 1, the shape only: the learn
 numbered from 1, so ``eta[0]`` is η₁. A schedule that decays "to zero" would reach 0 at step T + 1: η_T is positive.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from lastiterate import _check
 from lastiterate.schedules import compose
@@ -13,20 +16,21 @@ NAMES = (  # by which `spec.named` knows them
     "constant", "linear", "polynomial", "cosine", "cosine_restarts", "wsd", "two_stage", "inverse_sqrt", "inverse_linear",
     "step", "exponential", "one_cycle", "cyclic",
 )  # fmt: skip
-__all__ = [*NAMES, "NAMES"]
+
+Array = NDArray[np.float64]
 
 
-def constant(T):
+def constant(T: int) -> Array:
     """Constant schedule, η_t = 1.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
 
     Returns:
         Array of shape (T,).
 
     Raises:
-        ValueError: if T is not an integer >= 1.
+        ValueError: if T is not such an integer.
 
     Source: Schaipp et al. 2025, section 3.
 
@@ -36,7 +40,7 @@ def constant(T):
     return np.ones(_check.steps("T", T))
 
 
-def linear(T):
+def linear(T: int) -> Array:
     """Linear decay, η_t = (T + 1 − t)/T: from 1 to 1/T, and to 0 at step T + 1. Optimal in the worst case.
 
     Args, returns and raises as `constant`.
@@ -49,11 +53,11 @@ def linear(T):
     return polynomial(T, 1.0)
 
 
-def polynomial(T, power=1.0):
+def polynomial(T: int, power: float = 1.0) -> Array:
     """Polynomial decay, η_t = ((T + 1 − t)/T)^power.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         power: exponent, >= 0; 1 is linear decay, 0 is constant.
 
     Returns:
@@ -71,11 +75,11 @@ def polynomial(T, power=1.0):
     return (np.arange(T, 0, -1) / T) ** _check.real("power", power, 0.0)
 
 
-def cosine(T, final=0.0, cycle=1.0):
+def cosine(T: int, final: float = 0.0, cycle: float = 1.0) -> Array:
     """Cosine decay, η_t = e + (1 − e)·½(1 + cos(π (t − 1)/(n − 1))) with n = ⌊cycle·(T + 1)⌋.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         final: value e at the bottom of the cosine, in [0, 1].
         cycle: length of the half wave as a multiple of T + 1, > 0; with 1 the bottom is at step T + 1, with more it is
             not reached, with less the rate rises again.
@@ -100,14 +104,14 @@ def cosine(T, final=0.0, cycle=1.0):
     return final + (1 - final) * np.sin(0.5 * np.pi * (n - np.arange(1, T + 1)) / (n - 1)) ** 2
 
 
-def wsd(T, cooldown=0.2, shape="linear", final=0.0):
+def wsd(T: int, cooldown: float = 0.2, shape: str = "linear", final: float = 0.0) -> Array:
     """Constant, then a cooldown over the last fraction of the steps ("warmup-stable-decay", its warmup apart).
 
         n = min(⌊c(T + 1)⌋, T),   T₀ = T + 1 − n;   η_t = 1 for t ≤ T₀,   then e + (1 − e)·s((t − T₀)/n)
         with s(x) = 1 − x ("linear") or 1 − √x ("1-sqrt")
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         cooldown: fraction c in [0, 1]; 0 is constant, 1 with the linear shape is linear decay.
         shape: "linear" or "1-sqrt".
         final: value e that step T + 1 would have, in [0, 1].
@@ -125,16 +129,16 @@ def wsd(T, cooldown=0.2, shape="linear", final=0.0):
     >>> wsd(9, cooldown=0.4, shape="1-sqrt").round(3)
     array([1.   , 1.   , 1.   , 1.   , 1.   , 1.   , 0.5  , 0.293, 0.134])
     """
-    return compose.cooldown(constant(T), _check.real("cooldown", cooldown, 0.0, 1.0), shape, final)
+    return compose.cooled(constant(T), cooldown, shape, final)
 
 
-def two_stage(T, switch, rho, cooldown=0.2):
+def two_stage(T: int, switch: int, rho: float, cooldown: float = 0.2) -> Array:
     """Constant 1, then constant ρ, then a linear cooldown: a run extended at a lower rate ("wssd").
 
         η_t = 1 for t ≤ switch, then ρ;   the last n = min(⌊c(T + 1)⌋, T) steps are ρ(1 − (t − T₀)/n), T₀ = T + 1 − n
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         switch: number of steps at rate 1, an integer in 0..T₀; ⌊(1 − c)T₁⌋ where a run of T₁ steps is extended.
         rho: second rate ρ, in (0, 1].
         cooldown: fraction c in [0, 1].
@@ -159,11 +163,11 @@ def two_stage(T, switch, rho, cooldown=0.2):
     return eta
 
 
-def inverse_sqrt(T, offset=1.0):
+def inverse_sqrt(T: int, offset: float = 1.0) -> Array:
     """Inverse square root decay, η_t = √(β/(β + t − 1)); 1/√t for offset β = 1.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         offset: β > 0; the rate has fallen to 1/√2 after β steps.
 
     Returns:
@@ -180,7 +184,7 @@ def inverse_sqrt(T, offset=1.0):
     return np.sqrt(inverse_linear(T, offset))
 
 
-def inverse_linear(T, offset=1.0):
+def inverse_linear(T: int, offset: float = 1.0) -> Array:
     """Inverse linear decay, η_t = β/(β + t − 1); 1/t for offset β = 1.
 
     Args, returns and raises as `inverse_sqrt`; the rate has fallen to one half after β steps.
@@ -192,14 +196,14 @@ def inverse_linear(T, offset=1.0):
     """
     T = _check.steps("T", T)
     offset = _check.real("offset", offset, 0.0, open_low=True)
-    return offset / (offset + np.arange(T))
+    return offset / (offset + np.arange(T, dtype=np.float64))
 
 
-def step(T, milestones, factor=0.1):
+def step(T: int, milestones: ArrayLike, factor: float = 0.1) -> Array:
     """Step-wise decay: after each milestone the rate is multiplied by a factor; η_t = factor^#{m : m < t}.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         milestones: numbers of steps after which the rate drops, distinct integers in 1..T, as in PyTorch's MultiStepLR.
         factor: in (0, 1].
 
@@ -216,17 +220,17 @@ def step(T, milestones, factor=0.1):
     """
     T = _check.steps("T", T)
     factor = _check.real("factor", factor, 0.0, 1.0, open_low=True)
-    milestones = sorted(_check.integer("milestones", m, 1, T) for m in np.ravel(milestones).tolist())
-    if len(set(milestones)) < len(milestones):
-        raise ValueError(f"milestones must be distinct, got {milestones}")
-    return factor ** np.searchsorted(milestones, np.arange(T), side="right").astype(float)
+    drops = np.sort(_check.integers("milestones", milestones, 1, T))
+    if np.any(drops[1:] == drops[:-1]):
+        raise ValueError(f"milestones must be distinct, got {_check.shown(drops.tolist())}")
+    return factor ** np.searchsorted(drops, np.arange(T), side="right").astype(float)
 
 
-def exponential(T, final=0.01):
+def exponential(T: int, final: float = 0.01) -> Array:
     """Exponential decay, η_t = e^((t − 1)/T): it would have the value e at step T + 1.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         final: e, in (0, 1].
 
     Returns:
@@ -244,7 +248,7 @@ def exponential(T, final=0.01):
     return _check.real("final", final, 0.0, 1.0, open_low=True) ** (np.arange(T) / T)
 
 
-def one_cycle(T, peak=0.3, start=0.04, final=4e-6, anneal="cosine"):
+def one_cycle(T: int, peak: float = 0.3, start: float = 0.04, final: float = 4e-6, anneal: str = "cosine") -> Array:
     """One cycle up and down: from a low rate to 1, then to almost nothing.
 
         η_t goes from s to 1 while t − 1 goes from 0 to pT − 1, then to e while t − 1 goes on to T − 1,
@@ -284,14 +288,14 @@ def one_cycle(T, peak=0.3, start=0.04, final=4e-6, anneal="cosine"):
     return low + (1 - low) * height
 
 
-def cyclic(T, up, down=None, low=0.1, mode="triangular", decay=1.0):
+def cyclic(T: int, up: int, down: int | None = None, low: float = 0.1, mode: str = "triangular", decay: float = 1.0) -> Array:
     """Triangles between a low rate and 1, of constant or falling height.
 
         x = 0 … 1 over `up` steps and back over `down` steps, again and again from the first step on;
         η_t = l + (1 − l)·x·h,   h = 1 ("triangular"), 2^−(cycle − 1) ("triangular2") or decay^(t − 1) ("exp_range")
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         up, down: steps of the rise and of the fall, integers >= 1; by default as many.
         low: value l at the ends of a triangle, in [0, 1].
         mode: "triangular", "triangular2" (each triangle half as high as the one before) or "exp_range".
@@ -313,17 +317,17 @@ def cyclic(T, up, down=None, low=0.1, mode="triangular", decay=1.0):
     T, up = _check.steps("T", T), _check.integer("up", up)
     down = up if down is None else _check.integer("down", down)
     low, decay = _check.real("low", low, 0.0, 1.0), _check.real("decay", decay, 0.0, 1.0, open_low=True)
-    cycle, at = np.divmod(np.arange(T), up + down)
+    cycle, at = np.divmod(np.arange(T), min(up + down, _check.LARGEST))
     x = np.where(at <= up, at / up, (up + down - at) / down)
     heights = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": decay ** np.arange(T)}
     return low + (1 - low) * x * heights[_check.choice("mode", mode, heights)]
 
 
-def cosine_restarts(T, first, multiple=1, final=0.0):
+def cosine_restarts(T: int, first: int, multiple: int = 1, final: float = 0.0) -> Array:
     """Cosine decay that starts again: periods of n₁ = first, n₁·m, n₁·m², … steps; e + (1 − e)·½(1 + cos(π i/n)), i < n.
 
     Args:
-        T: number of steps, an integer >= 1.
+        T: number of steps, an integer in 1..10⁸.
         first: length n₁ of the first period, an integer >= 1.
         multiple: factor m from one period to the next, an integer >= 1.
         final: value e towards which each period decays, in [0, 1]; the step at which it would be reached starts the next.
@@ -346,6 +350,9 @@ def cosine_restarts(T, first, multiple=1, final=0.0):
         starts.append(starts[-1] + periods[-1])
         periods.append(periods[-1] * m)
     at = np.arange(T)
-    which = np.searchsorted(starts, at, side="right") - 1
-    share = (at - np.array(starts)[which]) % n / n if m == 1 else (at - np.array(starts)[which]) / np.array(periods, float)[which]
-    return final + (1 - final) * np.cos(0.5 * np.pi * share) ** 2
+    if m == 1:
+        angle = 0.5 * np.pi * (at % n) / n
+    else:
+        which = np.searchsorted(starts, at, side="right") - 1
+        angle = 0.5 * np.pi * (at - np.array(starts)[which]) / np.array(periods, float)[which]
+    return final + (1 - final) * np.cos(angle) ** 2

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,33 @@ def test_to_torch_steps_through_the_array_and_keeps_the_last_rate():
         assert [g["lr"] for g in optimizer.param_groups] == [0.1 * expected, 2.0 * expected]
         optimizer.step()
         scheduler.step()
+
+
+def test_one_cycle_at_its_own_bound():
+    for T in range(3, 3000):
+        eta = s.one_cycle(T, peak=2 / T)
+        assert eta.shape == (T,) and eta[1] == 1 == eta.max()
+
+
+def restarts_one_by_one(T, first, multiple, final):
+    parts, total, n = [], 0, first
+    while total < T:
+        parts.append(np.cos(0.5 * np.pi * np.arange(min(n, T - total)) / n) ** 2)
+        total, n = total + n, n * multiple
+    return final + (1 - final) * np.concatenate(parts)
+
+
+@given(T=st.integers(1, 400), first=st.integers(1, 500), multiple=st.integers(1, 5), final=st.sampled_from([0.0, 0.1, 1.0]))
+def test_restarts_are_those_of_a_loop(T, first, multiple, final):
+    assert np.array_equal(s.cosine_restarts(T, first, multiple, final), restarts_one_by_one(T, first, multiple, final))
+
+
+@pytest.mark.parametrize("arguments", [(2_000_000, 1), (2_000_000, 3), (2_000_000, 1, 2), (100_000, 7, 10**18)])
+def test_restarts_take_no_loop_over_periods(arguments):
+    start = time.process_time()
+    assert s.cosine_restarts(*arguments).size == arguments[0]
+    assert time.process_time() - start < 1
+
+
+def test_warmup_that_overlaps_a_decay_has_a_lower_peak():
+    assert s.warmup(s.linear(200), 50).max() == pytest.approx(0.755, abs=1e-12)
