@@ -78,13 +78,13 @@ def fine_tune(
         warmup: steps of linear warmup.
 
     Returns:
-        (validation loss on the new text, loss on the validation part of Python code), in nats per token.
+        (validation loss on the new text, float32 as in the log; loss on the validation part of Python code), in nats per token.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.parquet"
         options = {"lr": lr, "seed": seed, "warmup": warmup, "corpus": os.fspath(text), "eval_every": T}
         log = train(schedules.linear(T), out, keep=[T], weights=weights, **options)
-        return float(log["val_loss"].iloc[-1]), loss(trainer.checkpoint_path(out, T))
+        return log["val_loss"].iloc[-1], loss(trainer.checkpoint_path(out, T))
 
 
 def loss(weights: str | os.PathLike, text: str | os.PathLike = "python") -> float:
