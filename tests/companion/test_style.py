@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from lastiterate import _files
 from lastiterate.companion import claims, style
@@ -34,6 +35,23 @@ def test_save_writes_the_same_bytes_again(folder):
     draw()
     assert {p.name: p.read_bytes() for p in (folder / "paper").iterdir()} == first
     assert b"Software" not in first["fig01.png"] and b"CreationDate" not in first["fig01.pdf"]
+
+
+def test_a_picture_that_looks_the_same_stays(folder):
+    path = folder / "paper" / "fig01.png"
+    draw()
+    first = path.read_bytes()
+    pixels = np.asarray(Image.open(path)).copy()
+    for shade, stays in ((2, True), (3, False)):
+        changed = pixels.copy()
+        changed[10, 10, 0] -= shade
+        Image.fromarray(changed).save(path)
+        written = path.read_bytes()
+        draw()
+        assert path.read_bytes() == (written if stays else first)
+    path.write_bytes(b"no picture")
+    draw()
+    assert path.read_bytes() == first
 
 
 def test_json_has_the_plotted_numbers(folder):
