@@ -1,20 +1,27 @@
 """Every public function refuses bad input with a ValueError that names the argument, before any work."""
 
+import datetime
+import decimal
+import fractions
+import functools
+import types
+
 import numpy as np
 import pytest
 
 from lastiterate import bounds, design, logs, schedules, transfer, worstcase
+from lastiterate.experiments import quadratic
 
-eta = np.ones(5)
+eta, optimizer = np.ones(5), types.SimpleNamespace(param_groups=[{}])
 with_nan, with_inf, negative = np.array([1, np.nan, 1]), np.array([1, np.inf, 1]), np.array([1, -0.1, 1])
 makers = [schedules.constant, schedules.linear, schedules.cosine, schedules.wsd, schedules.polynomial]
 makers += [schedules.inverse_sqrt, schedules.inverse_linear, design.optimal]
 
 
 @pytest.mark.parametrize("make", makers)
-@pytest.mark.parametrize("T", [0, -1, 2.5, 10.0, "10", None, True, np.nan])
+@pytest.mark.parametrize("T", [0, -1, 2.5, 10.0, "10", None, True, np.nan, 10**12, 2**63, 10**400])
 def test_number_of_steps(make, T):
-    with pytest.raises(ValueError, match=r"^T must be an integer >= 1, got"):
+    with pytest.raises(ValueError, match=r"^T must be an integer in 1\.\.100000000, got"):
         make(T)
 
 
@@ -25,7 +32,7 @@ calls = {
         lambda: design.refine([1.0, 0.0, 0.0]),
         "grad_norms must be positive and finite: 2 are not, the first at step 2",
     ),
-    "refine horizon": (lambda: design.refine([1.0, 2.0], horizon=1), "horizon must be an integer >= 2, got 1"),
+    "refine horizon": (lambda: design.refine([1.0, 2.0], horizon=1), r"horizon must be an integer in 2\.\.100000000, got 1"),
     "refined bound": (lambda: bounds.refined_bound([1.0, 0.0]), "G must be positive, got 0 at step 2"),
     "refined bound weights": (
         lambda: bounds.refined_bound([1.0, 2.0], weights=[1.0]),
@@ -51,7 +58,10 @@ calls = {
     "two_stage rho 0": (lambda: schedules.two_stage(9, 3, 0), "rho"),
     "warmup steps": (lambda: schedules.warmup(eta, 6), "steps must be an integer in 0..5, got 6"),
     "warmup start": (lambda: schedules.warmup(eta, 2, 1.5), "start"),
-    "to_torch": (lambda: schedules.to_torch(None, negative), "eta must not be negative, got -0.1 at step 2"),
+    "to_torch": (
+        lambda: schedules.to_torch(optimizer, negative),
+        "eta must not be negative, got -0.1 at step 2",
+    ),
     "lr_ratio from": (lambda: transfer.lr_ratio(negative, eta), "eta_from"),
     "lr_ratio to": (lambda: transfer.lr_ratio(eta, with_nan), "eta_to"),
     "lr_ratio zero end": (lambda: transfer.lr_ratio(eta, [1.0, 0.0]), "eta_to must be positive at its last step"),
@@ -62,7 +72,7 @@ calls = {
     "load": (lambda: logs.load(["124m"]), r"runs must be a config table from `find`, got \['124m'\]"),
     "final_val_loss": (lambda: logs.final_val_loss(None), "runs must be a config table"),
     "load nothing": (lambda: logs.load(logs.find().iloc[:0]), "runs must be a config table"),
-    "extend_rate shorter": (lambda: transfer.extend_rate(100, 99), "T2 must be an integer >= 100, got 99"),
+    "extend_rate shorter": (lambda: transfer.extend_rate(100, 99), r"T2 must be an integer in 100\.\.100000000, got 99"),
     "extend_rate T1": (lambda: transfer.extend_rate(0, 99), "T1"),
     "extend_rate cooldown": (lambda: transfer.extend_rate(100, 200, 1.0), "cooldown must be below 1"),
     "extend_cooldown": (lambda: transfer.extend_cooldown(100, 200, -0.1), "cooldown"),
@@ -129,3 +139,134 @@ def test_zero_last_step_is_explained(f):
 def test_horizons(f, horizons):
     with pytest.raises(ValueError, match=r"horizons must be integers in 1..5, got"):
         f(eta, horizons=horizons)
+
+
+# --- what is no number, in every numeric argument ---------------------------------------------------------------------
+
+norms = np.linspace(1, 2, 5)
+# name of the argument: (call with it, whether it may be an array)
+NUMERIC = {
+    "T": [schedules.constant, schedules.linear, schedules.cosine, schedules.wsd, design.optimal, bounds.linear_decay_bound],
+    "power": [lambda v: schedules.polynomial(5, v), lambda v: design.refine(norms, v)],
+    "final": [
+        lambda v: schedules.cosine(5, v), lambda v: schedules.wsd(5, final=v), lambda v: schedules.exponential(5, v),
+        lambda v: schedules.one_cycle(9, final=v), lambda v: schedules.cosine_restarts(5, 2, final=v),
+        lambda v: schedules.cooldown(eta, 0.5, final=v),
+    ],
+    "cycle": [lambda v: schedules.cosine(5, cycle=v)],
+    "cooldown": [
+        lambda v: schedules.wsd(5, v), lambda v: schedules.two_stage(5, 1, 0.5, v), lambda v: transfer.extend_rate(5, 9, v),
+        lambda v: transfer.extend_cooldown(5, 9, v), lambda v: transfer.extension_plans(5, 9, v),
+    ],
+    "switch": [lambda v: schedules.two_stage(5, v, 0.5)],
+    "rho": [lambda v: schedules.two_stage(5, 1, v)],
+    "offset": [lambda v: schedules.inverse_sqrt(5, v), lambda v: schedules.inverse_linear(5, v)],
+    "milestones": [lambda v: schedules.step(5, v)],
+    "factor": [lambda v: schedules.step(5, [1], v)],
+    "peak": [lambda v: schedules.one_cycle(9, v)],
+    "start": [
+        lambda v: schedules.one_cycle(9, start=v), lambda v: schedules.warmup(eta, 2, v),
+        lambda v: quadratic.expected_loss(eta, [1.0], 1.0, v),
+    ],
+    "up": [lambda v: schedules.cyclic(5, v)],
+    "down": [lambda v: schedules.cyclic(5, 2, v)],
+    "low": [lambda v: schedules.cyclic(5, 2, low=v)],
+    "decay": [lambda v: schedules.cyclic(5, 2, decay=v), lambda v: quadratic.power_law(3, v)],
+    "first": [lambda v: schedules.cosine_restarts(5, v)],
+    "multiple": [lambda v: schedules.cosine_restarts(5, 2, v)],
+    "steps": [lambda v: schedules.warmup(eta, v)],
+    "fraction": [lambda v: schedules.cooldown(eta, v)],
+    "eta": [
+        bounds.omega, bounds.omega_terms, bounds.optimal_lr, bounds.average_omega, bounds.tightened_omega, worstcase.exact,
+        lambda v: schedules.warmup(v, 1), lambda v: schedules.cooldown(v, 0.5), lambda v: schedules.at_tokens(v, eta),
+    ],
+    "batch": [lambda v: schedules.at_tokens(eta, v), lambda v: quadratic.expected_loss(eta, [1.0], 1.0, 1.0, v)],
+    "G": [
+        *(lambda v, f=f: f(eta, v) for f in (bounds.omega, bounds.omega_terms, bounds.optimal_lr, bounds.average_omega)),
+        lambda v: bounds.tightened_omega(eta, v), lambda v: bounds.linear_decay_bound(5, v), bounds.refined_bound,
+        lambda v: bounds.wsd_theorem(5, 2, v), lambda v: design.optimal(5, v), lambda v: worstcase.exact(eta, v),
+        lambda v: transfer.lr_ratio(eta, eta, v),
+    ],
+    "D": [
+        *(lambda v, f=f: f(eta, 1.0, v) for f in (bounds.omega, bounds.omega_terms, bounds.optimal_lr, bounds.average_omega)),
+        lambda v: bounds.tightened_omega(eta, 1.0, v), lambda v: bounds.linear_decay_bound(5, 1.0, v),
+        lambda v: bounds.refined_bound(norms, v), lambda v: bounds.wsd_theorem(5, 2, 1.0, v), lambda v: design.optimal(5, 1.0, v),
+        lambda v: worstcase.exact(eta, 1.0, v),
+    ],
+    "horizons": [lambda v: bounds.omega(eta, horizons=v), lambda v: bounds.average_omega(eta, horizons=v)],
+    "T0": [lambda v: bounds.wsd_theorem(5, v)],
+    "weights": [lambda v: bounds.refined_bound(norms, weights=v)],
+    "prefix": [lambda v: design.optimal(9, prefix=v)],
+    "cap": [lambda v: design.optimal(5, cap=v)],
+    "warmup": [lambda v: design.optimal(5, warmup=v), lambda v: schedules.make("linear", 5, {"warmup": v})],
+    "grad_norms": [design.refine, design.smooth],
+    "window": [lambda v: design.refine(norms, window=v), lambda v: design.smooth(norms, v)],
+    "horizon": [lambda v: design.refine(norms, horizon=v)],
+    "eta_from": [lambda v: transfer.lr_ratio(v, eta)],
+    "eta_to": [lambda v: transfer.lr_ratio(eta, v)],
+    "lr": [lambda v: transfer.fit_lr(v, norms), lambda v: schedules.to_optax(eta, v)],
+    "loss": [lambda v: transfer.fit_lr(norms, v)],
+    "T1": [lambda v: transfer.extend_rate(v, 9), lambda v: transfer.extend_cooldown(v, 9)],
+    "T2": [lambda v: transfer.extend_rate(5, v), lambda v: transfer.extend_cooldown(5, v)],
+    "rates": [lambda v: quadratic.expected_loss(v, [1.0], 1.0, 1.0), lambda v: quadratic.grad_norms(v, [1.0], 1.0, 1.0)],
+    "h": [lambda v: quadratic.expected_loss(eta, v, 1.0, 1.0)],
+    "noise": [lambda v: quadratic.expected_loss(eta, [1.0], v, 1.0), lambda v: quadratic.continuum_loss(eta, noise=v)],
+    "tried": [lambda v: quadratic.tuned(v, eta, [1.0], 1.0, 1.0)],
+}  # fmt: skip
+
+STRANGERS = {
+    "text": "1", "bytes": b"1", "bool": True, "NumPy's bool": np.bool_(True), "complex": 1 + 0j,
+    "NumPy's complex": np.complex128(1), "date": datetime.date(2024, 1, 1), "duration": datetime.timedelta(1),
+    "NumPy's date": np.datetime64("2024-01-01"), "NumPy's duration": np.timedelta64(1, "s"), "beyond floats": 10**400,
+    "of thousands of digits": 10**5000, "masked": np.ma.masked, "masked scalar": np.ma.array(1.0, mask=True), "object": object(),
+    "dict": {1: 2}, "set": {1, 2}, "function": len, "decimal": decimal.Decimal(1), "bool of no dimension": np.array(True),
+    "text of no dimension": np.array("1"), "object of no dimension": np.array(1, dtype=object), "nan": np.nan, "infinity": np.inf,
+}  # fmt: skip
+
+
+def listed(value):
+    return [1, value, 1, 1, 1]
+
+
+STRANGERS |= {
+    "texts": np.array(["1"] * 5), "bools": np.ones(5, bool), "complex numbers": np.ones(5, complex),
+    "objects": np.ones(5, object),
+    "dates": np.array(["2024-01-01"] * 5, "datetime64[D]"), "durations": np.ones(5, "timedelta64[s]"),
+    "one masked": np.ma.array(np.ones(5), mask=[0, 1, 0, 0, 0]), "all masked": np.ma.array(np.ones(5, int), mask=True),
+    "records": np.ones(5, [("a", float)]), "ragged": [1, [2], 3, 4, 5],
+    "deep": functools.reduce(lambda inner, _: [inner], range(2000), 1),
+    "a bool in a list": listed(True), "NumPy's bool in a list": listed(np.bool_(True)), "text in a list": listed("1"),
+    "complex in a list": listed(1j), "date in a list": listed(datetime.date(2024, 1, 1)), "None in a list": listed(None),
+    "duration in a list": listed(np.timedelta64(1, "s")), "masked in a list": listed(np.ma.masked),
+    "beyond floats in a list": listed(10**400), "thousands of digits in a list": listed(10**5000), "list in a list": listed([1]),
+    "nan in a list": listed(np.nan),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("argument", NUMERIC)
+def test_what_is_no_number_is_refused_by_name(argument):
+    for name, given in STRANGERS.items():
+        for call in NUMERIC[argument]:
+            with pytest.raises(ValueError, match=f"^{argument} must ") as error:
+                call(given)
+                pytest.fail(f"{name} was taken")
+            assert "\n" not in str(error.value) and len(str(error.value)) < 300, f"{name}: one short line"
+
+
+def test_what_is_a_number():
+    for one in (1, 1.0, np.float32(1), np.int8(1), np.uint64(1), np.array(1.0), np.ma.array(1.0), fractions.Fraction(1)):
+        assert bounds.omega(eta, D=one, horizons=5) == bounds.omega(eta, horizons=5)
+    for five in ([1] * 5, (1, 1.0, 1, 1, 1), [np.float64(1)] * 5, np.ones(5, np.float16), np.ma.array(np.ones(5))):
+        assert np.array_equal(bounds.omega(five), bounds.omega(eta))
+        assert np.array_equal(bounds.omega(eta, five), bounds.omega(eta))
+    assert np.array_equal(bounds.omega(range(1, 6)), bounds.omega([1, 2, 3, 4, 5]))
+    assert bounds.omega(eta, horizons=np.uint8(5)) == bounds.omega(eta, horizons=5)
+    assert bounds.omega(eta, horizons=[np.int64(5), 1]).shape == (2,)
+
+
+def test_arguments_are_left_as_they_are():
+    given = np.ones(5)
+    for call in (lambda v: schedules.warmup(v, 3), lambda v: schedules.cooldown(v, 0.5), design.smooth):
+        call(given)
+        assert np.array_equal(given, np.ones(5))

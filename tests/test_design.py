@@ -1,5 +1,6 @@
 import warnings
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -233,3 +234,156 @@ def test_norms_that_blocks_cannot_follow_get_the_full_program(monkeypatch):
 def test_bad_constraints(arguments, message):
     with pytest.raises(ValueError, match=message):
         design.optimal(10, **arguments)
+
+
+# --- caps of any size, problems in any unit ---------------------------------------------------------------------------
+
+SMALL = 30
+ALONG = {
+    "alone": {},
+    "monotone": {"monotone": True},
+    "warmup": {"warmup": 7},
+    "warmup, monotone": {"warmup": 7, "monotone": True},
+    "prefix": {"prefix": np.full(10, 0.1)},
+    "prefix, monotone": {"prefix": np.linspace(0.02, 0.1, 10), "monotone": True},
+    "prefix that ends with zeros": {"prefix": np.r_[np.full(8, 0.1), 0.0, 0.0]},
+}
+CAPS = 10.0 ** np.r_[-30, -20, -12, -8, -6, -5, np.arange(-4, 1, 0.5), 1, 2, 4, 6]
+
+
+@pytest.mark.parametrize("name", ALONG)
+@pytest.mark.parametrize("kind", ["constant", "falling", "random"])
+def test_caps_of_any_size(name, kind):
+    G = {"constant": np.ones(SMALL), "falling": np.arange(1, SMALL + 1) ** -0.5, "random": random_norms(SMALL)}[kind]
+    free, last = design.optimal(SMALL, G, **ALONG[name])[1], np.inf
+    prefix = ALONG[name].get("prefix", np.zeros(0))
+    for cap in CAPS.tolist():
+        eta, bound, certificate = design.optimal(SMALL, G, cap=cap, **ALONG[name])
+        assert -1e-9 < certificate["gap"] < 1e-6, cap
+        rates = certificate["lr"] * eta
+        assert rates[prefix.size :].max() <= cap * (1 + 1e-9)
+        assert is_feasible(rates, **ALONG[name], slack=1e-9)
+        assert bound <= last * (1 + 1e-6), "a larger cap is no worse"
+        assert bound >= free * (1 - 1e-6)
+        highest = min(cap, prefix[-1]) if prefix.size and "monotone" in ALONG[name] else cap
+        flat = np.append(prefix, np.full(SMALL - prefix.size, highest))
+        if "warmup" in ALONG[name]:
+            flat[:7] *= np.arange(1, 8) / 7
+        assert bound <= bounds.omega(flat, G, horizons=SMALL) * (1 + 1e-9), "a constant rate is allowed"
+        if cap < 1e-4:
+            np.testing.assert_allclose(rates, flat, rtol=1e-13)
+        if cap > 100:
+            assert bound == pytest.approx(free, rel=1e-6)
+        last = bound
+
+
+def random_norms(n):
+    return np.random.default_rng(7).uniform(0.5, 2, n)
+
+
+def test_cap_that_binds_at_all_steps_is_known_without_a_solver(monkeypatch):
+    monkeypatch.setattr(design._program, "solve", lambda *_: pytest.fail("solved"))
+    for T in (1, 2, 10, 1000):
+        eta, bound, certificate = design.optimal(T, cap=1e-6 / T)
+        assert np.array_equal(eta, np.ones(T)) and certificate["lr"] == 1e-6 / T and certificate["gap"] == 0
+        assert bound == pytest.approx(bounds.omega(np.full(T, 1e-6 / T), horizons=T), rel=1e-14)
+        assert design.optimal(T, cap=1e6)[1] == pytest.approx(design.optimal(T)[1], rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e-160, 1e-60, 1e60, 1e130])
+@pytest.mark.parametrize("name", ["free", "prefix", "cap", "prefix, monotone", "warmup"])
+def test_problems_in_any_unit(name, scale):
+    T, G = 40, random_norms(40)
+    options = {
+        "free": {}, "prefix": {"prefix": np.full(10, 0.1)}, "cap": {"cap": 0.1}, "warmup": {"warmup": 5},
+        "prefix, monotone": {"prefix": np.linspace(0.02, 0.1, 10), "monotone": True},
+    }[name]  # fmt: skip
+    eta, bound, certificate = design.optimal(T, G, 2.0, **options)
+
+    def scaled(factor):
+        return {key: value if key in ("monotone", "warmup") else factor * value for key, value in options.items()}
+
+    for other in (design.optimal(T, scale * G, 2.0, **scaled(1 / scale)), design.optimal(T, G, 2.0 * scale, **scaled(scale))):
+        assert other[1] == pytest.approx(scale * bound, rel=1e-8, abs=0)
+        assert other[2]["lower_bound"] == pytest.approx(scale * certificate["lower_bound"], rel=1e-8, abs=0)
+        np.testing.assert_allclose(other[0], eta, atol=1e-5)
+    with pytest.raises(ValueError, match="which float64 cannot hold"):
+        design.optimal(T, 1e200 * G, 1e200)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cap": 1e-200}, "cap must be at least 1e-100 D/G, got 1e-200"),
+        ({"prefix": [1e-200], "monotone": True}, "prefix must end with at least 1e-100 D/G, got 1e-200"),
+        ({"G": np.r_[np.ones(9), 1e-200]}, "G must not span more than 140 powers of ten"),
+    ],
+)
+def test_beyond_what_float64_can_do(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        design.optimal(10, **arguments)
+
+
+def test_a_prefix_that_dwarfs_the_rest():
+    """Steps so long that D is nothing beside them: Ω goes with their scale."""
+    one = design.optimal(20, prefix=[1e60, 1e60])
+    other = design.optimal(20, prefix=[1e80, 1e80])
+    assert other[1] == pytest.approx(1e20 * one[1], rel=1e-9)
+    assert abs(other[2]["gap"]) < 1e-9
+
+
+@settings(max_examples=60)
+@given(st.integers(2, 12), st.integers(0, 2**32 - 1), st.floats(-4, 0), st.booleans())
+def test_lower_bound_holds_for_any_multipliers(n, seed, exponent, large):
+    """Also where a prefix outweighs what is behind it."""
+    rng = np.random.default_rng(seed)
+    k, cap = int(rng.integers(0, 4)), 10.0**exponent
+    G, prefix = rng.uniform(0.5, 2, n + k), rng.uniform(0, 10.0 if large else 0.2, k)
+    multipliers = rng.uniform(0, 3, n) * rng.choice([0.0, 1.0, 100.0])
+    lower = design._program.lower_bound(G, 1.0, prefix, float(rng.uniform(0.1, 2) * cap), -multipliers, cap * multipliers.sum())
+    for _ in range(20):
+        rates = np.append(prefix, cap * rng.uniform(0.01, 1, n))
+        assert lower <= bounds.omega(rates, G, horizons=n + k) * (1 + 1e-9)
+
+
+# --- refinement of norms of any range ---------------------------------------------------------------------------------
+
+
+def exact_refinement(norms, power):
+    weights = [mp.mpf(g) ** -mp.mpf(power) for g in norms]
+    eta = [w * mp.fsum(weights[t + 1 :]) for t, w in enumerate(weights)]
+    return np.array([float(x / max(eta)) for x in eta])
+
+
+@settings(max_examples=150)
+@given(st.lists(st.floats(-300, 300), min_size=2, max_size=12), st.sampled_from([0.5, 1, 2, 7.5, 40]), st.booleans())
+def test_refinement_of_norms_of_any_range(exponents, power, near):
+    norms = 10.0 ** (np.array(exponents) * (0.01 if near else 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", design.DegenerateSchedule)
+        eta = design.refine(norms, power, window=0)
+    expected = exact_refinement(norms.tolist(), power)
+    np.testing.assert_allclose(eta, expected, rtol=1e-11 if power > 2 else 1e-12, atol=1e-100)
+
+
+def test_weights_in_logarithms_are_the_plain_ones(monkeypatch):
+    norms = np.random.default_rng(2).lognormal(0, 2, 50_000)
+    plain = design.refine(norms, 2)
+    monkeypatch.setattr(design, "SAFE", np.inf)
+    np.testing.assert_allclose(design.refine(norms, 2), plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize("norms", [[1e170] * 9 + [1], [1] * 9 + [1e170], [1e-300, 1e300] * 5, list(np.geomspace(1, 1e300, 10))])
+@pytest.mark.parametrize("power", [2, 1e3, 1e300, 1.7e308, 1e-300])
+@pytest.mark.parametrize("horizon", [None, 7, 100])
+def test_refinement_is_finite_whatever_overflows(norms, power, horizon):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", design.DegenerateSchedule)
+        eta = design.refine(norms, power, window=0, horizon=horizon)
+    assert np.isfinite(eta).all() and eta.max() == 1 and eta.min() >= 0 and eta[-1] == 0
+
+
+def test_known_refinement_that_overflowed():
+    with pytest.warns(design.DegenerateSchedule):
+        eta = design.refine([1e170] * 9 + [1], window=0.2)
+    np.testing.assert_allclose(eta, [1] * 9 + [0], rtol=1e-12)

@@ -91,8 +91,7 @@ def value(what: str, a: Wide, small: bool = False) -> NDArray[np.float64]:
     Raises:
         ValueError: where float64 has no such number, or not all its digits.
     """
-    with np.errstate(over="ignore"):
-        out = shifted(*a)
+    out = shifted(*a)
     lost = (out > HUGE) | ((np.asarray(a[0]) != 0) & (out < TINY) & (not small))
     if np.any(lost):
         m, e = (np.broadcast_to(part, np.shape(lost))[lost].ravel()[0] for part in a)
@@ -108,4 +107,5 @@ def scalar(what: str, a: Wide) -> float:
 
 def shifted(m: Any, e: Any) -> Any:
     """m·2^e as float64, where out of its range 0 or infinity."""
-    return np.ldexp(m, np.clip(e, -5000, 5000).astype(np.int32))
+    with np.errstate(over="ignore"):
+        return np.ldexp(m, np.clip(e, -5000, 5000).astype(np.int32))

@@ -86,7 +86,9 @@ def simulate(
            [2. , 0.5]])
     """
     rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
-    rng, runs = np.random.default_rng(seed), _check.integer("runs", runs)
+    if rates.ndim != 1:
+        raise ValueError(f"rates must be of one schedule, got shape {rates.shape}")
+    rng, runs = np.random.default_rng(_check.integer("seed", seed, 0)), _check.integer("runs", runs)
     x = np.broadcast_to(start, (runs, h.size)).copy()
     loss = np.empty((runs, rates.size + 1))
     loss[:, 0] = 0.5 * np.square(x) @ h
@@ -182,8 +184,8 @@ def tuned(
     >>> tuned([0.25, 1.0, 1.5], [1.0, 1.0], h=[1.0], noise=0.0, start=2.0)
     (1.0, 0.0)
     """
-    rates = np.asarray(tried, dtype=float)
-    losses = expected_loss(np.outer(rates, np.asarray(eta, dtype=float)), h, noise, start, batch)[:, -1]
+    rates = _check.array("tried", tried)
+    losses = expected_loss(np.outer(rates, _check.schedule(eta)), h, noise, start, batch)[:, -1]
     i = int(losses.argmin())
     return float(rates[i]), float(losses[i])
 
@@ -219,7 +221,7 @@ def bound_over_loss(eta: ArrayLike, curvature: float, noise: float, rounds: int 
 def _checked(
     rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike
 ) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
-    rates = np.asarray(rates, dtype=float)
+    rates = _check.numbers("rates", rates).astype(float)
     if rates.ndim not in (1, 2) or not rates.size or not np.isfinite(rates).all() or (rates < 0).any():
         raise ValueError(f"rates must be finite and >= 0, of shape (T,) or (R, T), got shape {rates.shape}")
     h = _check.array("h", h)
@@ -227,7 +229,7 @@ def _checked(
         raise ValueError("h must be positive, got 0")
     found = []
     for name, value, size in (("noise", noise, h.size), ("start", start, h.size), ("batch", batch, rates.shape[-1])):
-        value = np.asarray(value, dtype=float)
+        value = _check.numbers(name, value, said="a real number or an array of them").astype(float)
         if value.ndim > 1 or value.size not in (1, size) or not np.isfinite(value).all():
             raise ValueError(f"{name} must be a finite scalar or of shape ({size},), got shape {value.shape}")
         found.append(np.broadcast_to(value, (size,)))
