@@ -4,12 +4,13 @@ import datetime
 import decimal
 import fractions
 import functools
+import sys
 import types
 
 import numpy as np
 import pytest
 
-from lastiterate import bounds, design, logs, schedules, transfer, worstcase
+from lastiterate import _extras, bounds, design, logs, schedules, transfer, worstcase
 from lastiterate.experiments import quadratic
 
 eta, optimizer = np.ones(5), types.SimpleNamespace(param_groups=[{}])
@@ -270,3 +271,20 @@ def test_arguments_are_left_as_they_are():
     for call in (lambda v: schedules.warmup(v, 3), lambda v: schedules.cooldown(v, 0.5), design.smooth):
         call(given)
         assert np.array_equal(given, np.ones(5))
+
+
+@pytest.mark.parametrize("missing", ["cvxpy", "clarabel", "PEPit", "pandas", "tqdm"])
+def test_what_is_not_installed_is_one_line_with_the_command(missing, monkeypatch, tmp_path):
+    calls = {
+        "cvxpy": [lambda: design.optimal(9, monotone=True), lambda: worstcase.exact(eta)],
+        "clarabel": [lambda: design.optimal(9, method="clarabel"), lambda: worstcase.exact(eta)],
+        "PEPit": [lambda: worstcase.exact(eta)],
+        "pandas": [lambda: worstcase.table(tmp_path / "a.csv", [])],
+        "tqdm": [lambda: worstcase.table(tmp_path / "a.csv", [])],
+    }
+    monkeypatch.setitem(sys.modules, missing, None)
+    extra = "logs" if missing in ("pandas", "tqdm") else "solvers"
+    for call in calls[missing]:
+        with pytest.raises(_extras.MissingExtra, match=rf'{missing}, .* pip install "lastiterate\[{extra}\]"$'):
+            call()
+    assert design.optimal(9, cap=1e3)[1] == pytest.approx(design.optimal(9)[1], rel=1e-14), "the closed form needs none of them"

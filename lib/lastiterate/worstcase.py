@@ -56,9 +56,9 @@ def exact(eta: ArrayLike, G: ArrayLike = 1.0, D: float = 1.0) -> float:
     eta = _check.schedule(eta)
     G = _check.grad_norms(G, eta.size, positive=True)
     D = _check.distance(D)
-    PEP = _extras.require("PEPit", "solvers").PEP  # slow to import, and only needed here
     for solver in ("cvxpy", "clarabel"):
         _extras.require(solver, "solvers")
+    PEP = _extras.require("PEPit", "solvers").PEP  # slow to import, and only needed here
     from PEPit.functions import ConvexFunction
 
     # Solved in units in which max G and the longer one of D and the longest step are about 1, so that accuracy does not depend on
