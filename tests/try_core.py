@@ -13,7 +13,8 @@ import numpy as np
 
 from lastiterate import bounds, design, schedules, transfer
 
-CORE = "bounds _closed_forms design transfer schedules.compose schedules.families schedules.spec _check _extras".split()
+CORE = ["bounds", "_closed_forms", "design", "transfer", "_check", "_extras"]
+CORE += ["schedules.compose", "schedules.families", "schedules.spec"]
 
 
 def installed():

@@ -200,8 +200,9 @@ def save(fig: Figure, name: str) -> None:
         fig: matplotlib Figure.
         name: such as "schaipp2025/fig02"; files go to the folder named by LASTITERATE_FIGURES, or else to build/figures.
 
-    A PNG that is there already and differs by no more than SHADES of 255 stays. The JSON has, for each panel, its title, labels, scales and limits, and every labelled line with its x and y. Files are
-    written atomically, without dates: the same numbers give the same bytes.
+    A PNG that is there already and differs by no more than SHADES of 255 stays. The JSON has, for each panel, its title, labels,
+    scales and limits, and every labelled line with its x and y. Files are written atomically, without dates: the same numbers
+    give the same bytes.
     """
     import matplotlib.pyplot as plt
 
