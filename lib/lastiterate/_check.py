@@ -113,7 +113,7 @@ def _has_strangers(value: object) -> bool:
 def array(name: str, value: Any) -> NDArray[np.float64]:
     """`value` as a finite, non-negative, non-empty 1-D float64 array, or a ValueError that names it."""
     with np.errstate(over="ignore"):  # of a longer float
-        out = np.array(numbers(name, value, said="a 1-D array of real numbers"), dtype=np.float64)
+        out = numbers(name, value, said="a 1-D array of real numbers").astype(np.float64)
     if out.ndim != 1 or out.size == 0:
         raise ValueError(f"{name} must be a non-empty 1-D array, got shape {out.shape}")
     bad = np.flatnonzero(~np.isfinite(out))
@@ -148,8 +148,8 @@ def schedule(eta: Any, name: str = "eta") -> NDArray[np.float64]:
 
 
 def grad_norms(G: Any, T: int, *, positive: bool = False) -> NDArray[np.float64]:
-    """Gradient norms as an array of length T (a scalar is repeated)."""
-    out = np.full(T, real("G", G, 0.0, open_low=positive)) if is_scalar(G) else array("G", G)
+    """Gradient norms as an array of length T (a scalar is repeated, in a view that is not for writing)."""
+    out = np.broadcast_to(real("G", G, 0.0, open_low=positive), T) if is_scalar(G) else array("G", G)
     if out.size != T:
         raise ValueError(f"G must be a scalar or an array of length {T} (one norm a step), got length {out.size}")
     if positive and not out.all():

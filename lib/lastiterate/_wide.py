@@ -14,16 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPAN = 50  # powers of ten on either side of 1, within which no intermediate result leaves float64
-TINY, HUGE = np.finfo(float).tiny, np.finfo(float).max
+TINY, HUGE = float(np.finfo(float).tiny), float(np.finfo(float).max)
 
 Wide = tuple[Any, Any]  # (m, e)
 
 
 def ordinary(*values: NDArray[np.float64] | float) -> bool:
     """Whether all positive numbers among non-negative ones are within 10^±SPAN."""
+    return all(map(_ordinary, values))
+
+
+def _ordinary(v: NDArray[np.float64] | float) -> bool:
     low, high = 10.0**-SPAN, 10.0**SPAN
-    arrays = [np.asarray(v) for v in values]
-    return all(v.size == 0 or (v.max() <= high and (v.min() >= low or np.all((v == 0) | (v >= low)))) for v in arrays)
+    if isinstance(v, float | int):
+        return low <= v <= high
+    return v.size == 0 or bool(v.max() <= high and (v.min() >= low or np.all((v == 0) | (v >= low))))
 
 
 def wide(x: Any) -> Wide:
@@ -102,7 +107,8 @@ def value(what: str, a: Wide, small: bool = False) -> NDArray[np.float64]:
 
 def scalar(what: str, a: Wide) -> float:
     """A pair of scalars as a float; raises as `value`."""
-    return float(value(what, a))
+    inside = isinstance(a[1], int) and a[1] == 0 and (a[0] == 0 or TINY <= a[0] <= HUGE)  # as where all was ordinary
+    return float(a[0] if inside else value(what, a))
 
 
 def shifted(m: Any, e: Any) -> Any:
