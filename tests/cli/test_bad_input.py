@@ -188,7 +188,10 @@ def test_interrupted_commands_say_a_line_and_leave_nothing_running(words, number
     assert process.stdout.readline()  # it has begun
     time.sleep(3)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, said
     assert "Traceback" not in said and said.rstrip().endswith("the same command goes on from there"), said
     assert ended(process.pid), "its workers have ended too"

@@ -92,7 +92,7 @@ def test_an_optimizer_is_in_the_name(tmp_path, monkeypatch):
         (["--schedule=triangle"], "schedule must be one of constant, linear, polynomial, cosine"),
         (["--schedule=linear", "--cycle=2"], "schedule 'linear' has no parameter 'cycle'; it has"),
         (["--schedule=step"], "schedule 'step' must have a parameter 'milestones'"),
-        (["--schedule=step", "--milestones", "3", "x"], "milestones must be an integer"),
+        (["--schedule=step", "--milestones", "3", "x"], "milestones must be integers"),
         (["--schedule=wsd:cooldown=0.2", "--cooldown=0.4"], "cooldown must be given once"),
         (["--schedule=wsd:warmup=3"], "warmup must be given once, got 3 in the schedule and 5 beside it"),
         (["--cooldown=2"], r"must be a number in \[0, 1\], got 2"),

@@ -218,6 +218,7 @@ def test_the_second_training_of_a_run_is_refused_and_a_dead_ones_lock_taken(hold
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.parquet", "run.parquet"]
 
 
+@pytest.mark.slow
 def test_two_commands_of_one_name(tmp_path):
     out = tmp_path / "run.parquet"
     flags = ("--steps=3000", f"--out={out}", "--checkpoint-seconds=0")

@@ -165,6 +165,7 @@ def test_accumulated_micro_batches_are_one_batch(tmp_path):
             np.testing.assert_allclose(other[name], results[0][name], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(tmp_path):
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     flags = ("--steps=20", "--dtype=float32", "--micro-batch=1")
@@ -261,6 +262,7 @@ def test_windows_stay_within_their_shard():
 # --- stopped, resumed, branched ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_at_random_steps_and_resumed_gives_the_same_log(tmp_path):
     flags = ("--steps=150", "--cooldown=0.3")
     shell(*flags, f"--out={tmp_path / 'left.parquet'}", check=True)
@@ -362,6 +364,7 @@ def test_a_single_bad_gradient_between_two_rows_is_not_forgotten(tmp_path, monke
         alone(tmp_path, config, rates)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_during_a_checkpoint(tmp_path):
     flags, out = ("--steps=60", f"--out={tmp_path / 'run.parquet'}"), tmp_path / "run.parquet"
     shell(*flags, "--keep=30", check=True)

@@ -116,7 +116,7 @@ def test_the_recorded_sets_save_what_they_should(repository):
         ("t.toml", ROW.replace("60", "1" + "0" * 5000), "t.toml cannot be read: "),
         ("t.toml", ROW.replace("wsd", "wsd:warmup=5") + "warmup = 6", "warmup must be given once"),
         ("t.toml", ROW.replace("wsd", "wsd:cooldown=0.1") + "cooldown = 0.2", "cooldown must be given once"),
-        ("t.toml", ROW.replace('"wsd"', "5"), "run 1 of the table: schedule must be one of"),
+        ("t.toml", ROW.replace('"wsd"', "5"), "run 1 of the table: schedule must be text"),
     ],
 )
 def test_bad_tables(name, content, message, tmp_path, capsys):

@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from types import ModuleType
 from typing import NoReturn
@@ -24,6 +25,7 @@ GROUPS = {
     "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+GRACE = 10.0  # seconds that an interrupted command has to clean up
 ABOUT = """Learning-rate-schedule theory to understand, check and use. Schedules are written as `schedules.named` takes them: a
 name with parameters, such as wsd:cooldown=0.2,warmup=300, or a CSV file. G and D are 1 unless given, so that bounds are in units
 of D*G and rates in units of D/G; where a rate that was tuned in practice is given (--lr), what is printed is in its units."""
@@ -73,7 +75,8 @@ def _run(argv):
     if argv[0] not in COMMANDS:
         raise ValueError(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}")
     with contextlib.suppress(ValueError):  # where this is not the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers of a cluster send: like Ctrl-C
+        for number in (signal.SIGINT, signal.SIGTERM):  # the latter is what schedulers of a cluster send: like Ctrl-C
+            signal.signal(number, _interrupt)
     if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
         from lastiterate import _processes
 
@@ -83,6 +86,19 @@ def _run(argv):
     with warnings.catch_warnings():
         warnings.showwarning = _note
         return command.run(args)
+
+
+def _interrupt(*_):
+    """Stop the command; where a library swallows that, end the process after some seconds (files are whole or not there)."""
+
+    def end():
+        print("\ninterrupted: the same command goes on from there", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    timer = threading.Timer(GRACE, end)
+    timer.daemon = True
+    timer.start()
+    raise KeyboardInterrupt
 
 
 def _note(message, *_):
