@@ -140,7 +140,10 @@ def record(path: str | os.PathLike, progress: bool | None = None) -> pd.DataFram
 
     Args, returns, raises: as `table`.
     """
-    return table(path, committed(), progress)
+    done, cases = len(_kept(_check.path("path", path))), committed()
+    n = sum(len(horizons) for _, _, horizons in cases)
+    print(f"{n} semidefinite programs, {done} done; about 10 minutes in all; kept in {path}, can be interrupted", flush=True)
+    return table(path, cases, progress)
 
 
 def _kept(path: os.PathLike) -> list[tuple[str, int, int, float, float]]:

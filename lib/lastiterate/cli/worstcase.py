@@ -13,5 +13,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from lastiterate import worstcase
 
-    worstcase.record(args.out)
+    print(worstcase.record(args.out).to_string(index=False))
     return 0
