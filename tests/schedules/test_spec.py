@@ -109,11 +109,11 @@ def test_bad_files_are_named(tmp_path, name):
 
 def test_folders_missing_files_and_other_lengths(tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(ValueError, match=r"got the folder .*folder\.csv"):
+    with pytest.raises(ValueError, match="got the folder"):
         schedules.named(str(tmp_path / "folder.csv"))
-    with pytest.raises(ValueError, match=r"got the folder .*folder\.csv"):
+    with pytest.raises(ValueError, match="got the folder"):
         schedules.write_csv(tmp_path / "folder.csv", [1.0])
-    with pytest.raises(ValueError, match=r"path must be a CSV file, got .*no\.csv"):
+    with pytest.raises(ValueError, match="path must be a CSV file, got "):
         schedules.named(str(tmp_path / "no.csv"))
     for path in (None, 5, b"x.csv", [1.0]):
         with pytest.raises(ValueError, match="path must be a path, got"):
@@ -121,7 +121,7 @@ def test_folders_missing_files_and_other_lengths(tmp_path):
         with pytest.raises(ValueError, match="path must be a path, got"):
             schedules.write_csv(path, [1.0])
     schedules.write_csv(tmp_path / "a.csv", [1.0, 0.5])
-    with pytest.raises(ValueError, match=r"a\.csv must have 3 rows, one a step, got 2"):
+    with pytest.raises(ValueError, match="must have 3 rows, one a step, got 2"):
         schedules.named(str(tmp_path / "a.csv"), 3)
 
 
