@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from lastiterate import _extras
+
+    _extras.require("torch", "train")
     from lastiterate import _check
     from lastiterate.trainer import sweep, workers
 

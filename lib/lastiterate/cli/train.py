@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from lastiterate import _extras
+
+    _extras.require("torch", "train")
     from lastiterate.trainer import config as settings
     from lastiterate.trainer import loop, step
 

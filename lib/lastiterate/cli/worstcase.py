@@ -11,7 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from lastiterate import worstcase
+    from lastiterate import _extras, worstcase
 
+    _extras.require("PEPit", "solvers")
     print(worstcase.record(args.out).to_string(index=False))
     return 0
