@@ -9,6 +9,12 @@ from lastiterate import schedules, trainer
 TINY = {"layers": 1, "heads": 1, "width": 32, "context": 32, "batch": 4, "warmup": 5, "eval_every": 10, "eval_sequences": 8}
 TINY |= {"device": "cpu", "compile": False}
 FLAGS = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if k != "compile"] + ["--no-compile"]
+ROWS = [  # of a small table: three runs that share steps, and one that shares none
+    {"schedule": "wsd", "horizon": 40, "cooldown": 0.2, "seed": 0},
+    {"schedule": "wsd", "horizon": 40, "cooldown": 0.5, "seed": 0},
+    {"schedule": "wsd", "horizon": 60, "cooldown": 0.2, "seed": 0},
+    {"schedule": "cosine", "horizon": 40, "seed": 0},
+]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 

@@ -78,6 +78,20 @@ def contents(repo):
     return {p.relative_to(repo): p.read_bytes() for f in ("figures", "notebooks") for p in (repo / f).rglob("*") if p.is_file()}
 
 
+def check_after_a_kill(repo):
+    """Nothing is half written, and a rerun gives what a run without a kill gives."""
+    for path, content in contents(repo).items():
+        if path.suffix in (".ipynb", ".json") and content != b"as committed":
+            json.loads(content)
+    assert notebooks.make_figures(repo) == 0
+    killed = contents(repo)
+    assert not [p for p in killed if p.name.endswith(".partial")]
+    for stamp in (repo / "build" / "stamps").rglob("*.json"):
+        stamp.unlink()
+    assert notebooks.make_figures(repo) == 0
+    assert contents(repo) == killed, "the same as without a kill"
+
+
 def test_run_all_then_nothing_then_only_what_changed(repo, capsys):
     assert notebooks.make_figures(repo) == 0
     printed = capsys.readouterr().out
@@ -184,16 +198,7 @@ def test_killed_and_run_again(repo, after):
     time.sleep(after)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for path, content in contents(repo).items():
-        if path.suffix == ".ipynb":
-            json.loads(content)
-    assert notebooks.make_figures(repo) == 0
-    killed = contents(repo)
-    assert not [p for p in killed if p.name.endswith(".partial")]
-    for stamp in (repo / "build" / "stamps").rglob("*.json"):
-        stamp.unlink()
-    assert notebooks.make_figures(repo) == 0
-    assert contents(repo) == killed, "the same as without a kill"
+    check_after_a_kill(repo)
 
 
 def offline():
@@ -231,16 +236,7 @@ def test_a_kill_of_the_main_process_leaves_nothing_running_and_nothing_half_writ
     said = process.communicate()[1].decode()
     assert "Traceback" not in said, said
     assert processes.left_after(mark) == []
-    for path, content in contents(repo).items():
-        if path.suffix in (".ipynb", ".json") and content != b"as committed":
-            json.loads(content)
-    assert notebooks.make_figures(repo) == 0
-    killed = contents(repo)
-    assert not [p for p in killed if p.name.endswith(".partial")]
-    for stamp in (repo / "build" / "stamps").rglob("*.json"):
-        stamp.unlink()
-    assert notebooks.make_figures(repo) == 0
-    assert contents(repo) == killed, "the same as without a kill"
+    check_after_a_kill(repo)
 
 
 def test_a_kernel_ends_with_a_run_that_is_killed(repo):

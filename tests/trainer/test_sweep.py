@@ -11,23 +11,11 @@ from hypothesis import strategies as st
 
 from lastiterate import cli, design, logs, schedules, trainer
 from lastiterate.trainer import checkpoint, sweep
+from tiny import ROWS, alone, tiny
 from tiny import TINY as SMALL
-from tiny import alone, tiny
 
 TINY = SMALL | {"lr": 3e-3}
 ROW = '[[runs]]\nschedule = "wsd"\nhorizon = 60\n'
-ROWS = [
-    {"schedule": "wsd", "horizon": 40, "cooldown": 0.2, "seed": 0},
-    {"schedule": "wsd", "horizon": 40, "cooldown": 0.5, "seed": 0},
-    {"schedule": "wsd", "horizon": 60, "cooldown": 0.2, "seed": 0},
-    {"schedule": "cosine", "horizon": 40, "seed": 0},
-]
-
-
-@pytest.fixture(scope="module")
-def jobs():
-    return sweep.plan(sweep.runs(ROWS, **TINY))
-
 
 # --- the plan --------------------------------------------------------------------------------------------------------
 

@@ -17,21 +17,10 @@ import torch
 
 from lastiterate import logs, trainer
 from lastiterate.trainer import checkpoint, sweep, workers
+from tiny import ROWS, alone
 from tiny import TINY as SMALL
-from tiny import alone
 
 TINY = SMALL | {"lr": 3e-3}
-ROWS = [
-    {"schedule": "wsd", "horizon": 40, "cooldown": 0.2, "seed": 0},
-    {"schedule": "wsd", "horizon": 40, "cooldown": 0.5, "seed": 0},
-    {"schedule": "wsd", "horizon": 60, "cooldown": 0.2, "seed": 0},
-    {"schedule": "cosine", "horizon": 40, "seed": 0},
-]
-
-
-@pytest.fixture(scope="module")
-def jobs():
-    return sweep.plan(sweep.runs(ROWS, **TINY))
 
 
 def log_of(folder, job):
