@@ -74,22 +74,21 @@ def _run(argv):
         return 0
     if argv[0] not in COMMANDS:
         raise ValueError(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}")
-    with contextlib.suppress(ValueError):  # where this is not the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):  # the latter is what schedulers of a cluster send: like Ctrl-C
-            signal.signal(number, _interrupt)
     if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
         from lastiterate import _processes
 
         _processes.end_with(int(parent))
     command = command_module(argv[0])
     args = parser(argv[0], command).parse_args(argv[1:])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _interruptible():
         warnings.showwarning = _note
         return command.run(args)
 
 
-def _interrupt(*_):
-    """Stop the command; where a library swallows that, end the process after some seconds (files are whole or not there)."""
+@contextlib.contextmanager
+def _interruptible():
+    """SIGTERM, which schedulers of a cluster send, is like Ctrl-C; where a library swallows either, the process ends after some
+    seconds (files are whole or not there)."""
 
     def end():
         print("\ninterrupted: the same command goes on from there", file=sys.stderr, flush=True)
@@ -97,8 +96,22 @@ def _interrupt(*_):
 
     timer = threading.Timer(GRACE, end)
     timer.daemon = True
-    timer.start()
-    raise KeyboardInterrupt
+
+    def interrupt(*_):
+        if not timer.is_alive():
+            timer.start()
+        raise KeyboardInterrupt
+
+    try:
+        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread, which alone gets signals
+        before = {}
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _note(message, *_):
