@@ -196,3 +196,29 @@ def test_interrupted_commands_say_a_line_and_leave_nothing_running(words, number
     assert "Traceback" not in said and said.rstrip().endswith("the same command goes on from there"), said
     assert ended(process.pid), "its workers have ended too"
     assert not list(tmp_path.glob("*.partial"))
+
+
+LOST = """
+import os, signal, sys, time
+from lastiterate import cli
+from lastiterate.cli import bound
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)  # the signal's handler raises here, where nothing can be raised
+
+def run(_):
+    Last()
+    time.sleep(30)
+
+bound.run = run
+sys.exit(cli.main(["bound", "linear", "--steps", "9"]))
+"""
+
+
+def test_an_interrupt_that_is_lost_in_a_callback_is_raised_again():
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr.startswith("\ninterrupted: ") and "Traceback" not in done.stderr, done.stderr
+    assert time.monotonic() - start < cli.GRACE

@@ -5,6 +5,7 @@ ends here: bad input, a missing extra or a file that cannot be had in one line a
 anything else is a bug, and said to be one. With LASTITERATE_DEBUG=1 the traceback is shown.
 """
 
+import _thread
 import argparse
 import contextlib
 import importlib
@@ -87,8 +88,8 @@ def _run(argv):
 
 @contextlib.contextmanager
 def _interruptible():
-    """SIGTERM, which schedulers of a cluster send, is like Ctrl-C; where a library swallows either, the process ends after some
-    seconds (files are whole or not there)."""
+    """SIGTERM, which schedulers of a cluster send, is like Ctrl-C. What is raised in a callback that cannot raise, such as one of
+    garbage collection, is raised again; where a library swallows it, the process ends after some seconds (files are whole)."""
 
     def end():
         print("\ninterrupted: the same command goes on from there", file=sys.stderr, flush=True)
@@ -102,14 +103,24 @@ def _interruptible():
             timer.start()
         raise KeyboardInterrupt
 
+    def again(lost):
+        if lost.exc_type is KeyboardInterrupt:
+            threading.Timer(0.05, _thread.interrupt_main).start()  # not here, in a callback again
+        else:
+            hook(lost)
+
+    hook = sys.unraisablehook
     try:
         before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread, which alone gets signals
         before = {}
+    if before:
+        sys.unraisablehook = again
     try:
         yield
     finally:
         timer.cancel()
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
