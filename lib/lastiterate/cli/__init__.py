@@ -5,7 +5,6 @@ ends here: bad input, a missing extra or a file that cannot be had in one line a
 anything else is a bug, and said to be one. With LASTITERATE_DEBUG=1 the traceback is shown.
 """
 
-import _thread
 import argparse
 import contextlib
 import importlib
@@ -105,7 +104,7 @@ def _interruptible():
 
     def again(lost):
         if lost.exc_type is KeyboardInterrupt:
-            threading.Timer(0.05, _thread.interrupt_main).start()  # not here, in a callback again
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()  # not here, in a callback again
         else:
             hook(lost)
 
