@@ -222,3 +222,16 @@ def test_an_interrupt_that_is_lost_in_a_callback_is_raised_again():
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
     assert done.returncode == 130 and done.stderr.startswith("\ninterrupted: ") and "Traceback" not in done.stderr, done.stderr
     assert time.monotonic() - start < cli.GRACE
+
+
+def test_an_error_that_a_library_makes_of_an_interrupt_is_an_interrupt(monkeypatch, capsys):
+    def run(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            raise TypeError("catching classes that do not inherit from BaseException is not allowed") from None
+
+    monkeypatch.setattr("lastiterate.cli.bound.run", run)
+    assert cli.main(["bound", "linear", "--steps", "9"]) == 130
+    assert capsys.readouterr().err.startswith("\ninterrupted: ")

@@ -133,6 +133,7 @@ def table(path, *sets):
     path.write_text("".join(f"[[runs]]\n{text}\nhorizon = 30\nseed = 0\n{options}\n" for text in sets))
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_refined_schedule_of_a_run_that_branches_off(tmp_path, capsys):
     baseline = sweep.runs([{"schedule": "wsd", "cooldown": 0.5, "horizon": 30, "seed": 0}], **TINY, lr=3e-3)[0].name
     refined = f'schedule = "refined"\nbaseline = "{baseline}"\npower = 1'

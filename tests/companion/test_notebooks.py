@@ -189,7 +189,7 @@ def test_names_of_files_are_those_of_the_callers_folder(repo):
     assert notebooks._parsed("my_log", "log.csv", "") == str(repo / "log.csv")
 
 
-@pytest.mark.parametrize("after", [0.3, 2.5, 4.0])
+@pytest.mark.parametrize("after", [2.5, pytest.param(0.3, marks=pytest.mark.slow), pytest.param(4.0, marks=pytest.mark.slow)])
 def test_killed_and_run_again(repo, after):
     environment = os.environ | {"LASTITERATE_CACHE": str(repo / "cache")}
     command = [sys.executable, "-c", "import test_notebooks as t; t.offline()"]

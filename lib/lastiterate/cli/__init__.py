@@ -87,8 +87,10 @@ def _run(argv):
 
 @contextlib.contextmanager
 def _interruptible():
-    """SIGTERM, which schedulers of a cluster send, is like Ctrl-C. What is raised in a callback that cannot raise, such as one of
-    garbage collection, is raised again; where a library swallows it, the process ends after some seconds (files are whole)."""
+    """SIGTERM, which schedulers of a cluster send, is like Ctrl-C, wherever it arrives: an error that a library makes of it is an
+    interrupt still, what is raised in a callback that cannot raise, such as one of garbage collection, is raised again, and
+    where it is swallowed, the process ends after some seconds (files are whole)."""
+    ending = threading.Event()
 
     def end():
         print("\ninterrupted: the same command goes on from there", file=sys.stderr, flush=True)
@@ -98,13 +100,18 @@ def _interruptible():
     timer.daemon = True
 
     def interrupt(*_):
-        if not timer.is_alive():
+        if not ending.is_set():
+            ending.set()
             timer.start()
         raise KeyboardInterrupt
 
+    def send():
+        if not timer.finished.is_set():  # else the command has ended meanwhile
+            os.kill(os.getpid(), signal.SIGINT)
+
     def again(lost):
         if lost.exc_type is KeyboardInterrupt:
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()  # not here, in a callback again
+            threading.Timer(0.05, send).start()  # not here, in a callback again
         else:
             hook(lost)
 
@@ -117,6 +124,10 @@ def _interruptible():
         sys.unraisablehook = again
     try:
         yield
+    except Exception as error:
+        if ending.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         timer.cancel()
         sys.unraisablehook = hook

@@ -26,7 +26,7 @@ def test_a_run_learns_and_repeats_bit_by_bit(problem):
     assert not other.equals(curve)
 
 
-@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("classes", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_cifar_under_a_schedule(classes, monkeypatch):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, 400)
