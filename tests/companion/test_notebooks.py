@@ -59,7 +59,7 @@ def repo(tmp_path, monkeypatch):
             cell(2, SETUP),
             cell(3, "import sys, time\ntime.sleep(1)\nprint('height', height)\nprint('warned', file=sys.stderr)"),
             cell(4, save_figure("p/fig1", "height")),
-            cell(5, "claims.claim('c', paper=3.0, measured=height, tolerance=0.1);"),
+            cell(5, "claims.claim('c', 'so', float(height), paper=3, data='theory');"),
         ],
         "two": [cell(1, SETUP), cell(2, "raise RuntimeError('needs logs')", "logs", outputs=KEPT)],
     }

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lastiterate import _files
-from lastiterate.companion import claims, style
+from lastiterate.companion import style
 
 
 @pytest.fixture
@@ -84,41 +84,6 @@ def test_write_atomic_leaves_an_equal_file_untouched(tmp_path):
     os.utime(path, (1, 1))
     _files.write_atomic(path, b"same")
     assert path.stat().st_mtime == 1
-
-
-@pytest.mark.parametrize(
-    ("paper", "measured", "tolerance", "verdict"),
-    [
-        (0.5, 0.52, 0.02, "agrees"),
-        (0.5, 0.53, 0.02, "differs"),
-        ([1, 2], [1.0, 2.1], 0.2, "agrees"),
-        ([1, 2], [1.0, 2.3], 0.2, "differs"),
-        ("larger is lower", True, 0, "agrees"),
-        ("larger is lower", np.bool_(False), 0, "differs"),
-        ("at 1B parameters", None, 0, "not tested at this scale"),
-    ],
-)
-def test_claims(paper, measured, tolerance, verdict):
-    record = claims.claim("test", paper=paper, measured=measured, tolerance=tolerance)
-    assert record["verdict"] == verdict
-    json.dumps(record)
-
-
-def test_claims_that_cannot_be_compared():
-    with pytest.raises(ValueError, match="measured must be True or False"):
-        claims.claim("test", paper="a statement", measured=3.0)
-    with pytest.raises(ValueError, match="tolerance must be a finite number >= 0, got -1"):
-        claims.claim("test", paper=1.0, measured=1.0, tolerance=-1)
-    with pytest.raises(ValueError, match="measured must be finite, got nan"):
-        claims.claim("test", paper=1.0, measured=np.nan)
-    with pytest.raises(ValueError, match="measured must have the length of paper, 2"):
-        claims.claim("test", paper=[1, 2], measured=[1.0])
-
-
-def test_claims_are_not_compared_under_other_parameters(monkeypatch):
-    monkeypatch.setenv("LASTITERATE_OTHER_PARAMETERS", "1")
-    record = claims.claim("test", paper=[1, 2], measured=np.array([3.0]), tolerance=0.1)
-    assert record["verdict"] == "not compared: other parameters" and record["measured"] == [3.0]
 
 
 def test_thin_keeps_ends_and_short_curves():

@@ -29,9 +29,16 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 
+SAME_BYTES = {  # float32 training comes out the same on every x86 processor: one thread, no instructions beyond AVX2
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",
+}
+
 
 def make_figures(root: Path) -> int:
-    """Run what changed, two notebooks at a time, refresh the gallery, print both tables. Returns the exit status."""
+    """Run what changed, two notebooks at a time, refresh gallery and claims, print both tables. Returns the exit status."""
     listed = manifest.read(root)
     for folder in ("figures", "notebooks", "build"):  # what a killed run may have left
         for part in (root / folder, *(root / folder).rglob("*/")):
@@ -46,7 +53,10 @@ def make_figures(root: Path) -> int:
         seconds = sum(books[name]["seconds"] for name in stale) / min(WORKERS, len(stale))
         print(f"{len(stale)} of {len(books)} notebooks to run, {WORKERS} at a time: about {seconds + 3:.0f} s", flush=True)
         failed = _run_all(root, stale, {name: here[_source(name)] for name in stale})
+    records = report.all_claims(root, listed)
     write_atomic(root / "figures" / "README.md", manifest.gallery(listed).encode())
+    write_atomic(root / "figures" / "claims.json", report.claims_file(records).encode())
+    write_atomic(root / "figures" / "CLAIMS.md", report.claims_page(listed, records).encode())
     print(report.tables(root, listed, failed))
     return 1 if failed else 0
 
@@ -146,7 +156,7 @@ def _execute(path, out, parameters, with_logs, figure_folder, progress_bar=False
         IPYTHONDIR=str(out.parent / "ipython"),  # nobody's start-up files
         JUPYTER_PREFER_ENV_PATH="1",
         PYTHONHASHSEED="0",
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        **SAME_BYTES,
     )
 
     def tell(cell, cell_index, **_):
