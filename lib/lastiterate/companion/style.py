@@ -38,6 +38,13 @@ COLORS = {  # one colour a schedule, everywhere
     "inverse_linear": "#b5a42e",
     "step": "#3fa7d6",
 }
+REMEDIES = {  # one colour a way of going on with a run, everywhere; linear decay keeps its own
+    "same rate": "#9a9a9a",
+    "lower rate": "#d6336c",  # that of two-stage wsd, which it is
+    "longer cooldown": "#1f6f8b",  # that of wsd, which it is
+    "best continuation": "#111111",
+    "short run": "#b08968",
+}
 LABELS = {
     "cosine": "cosine",
     "wsd": "wsd",
@@ -90,18 +97,19 @@ def use() -> None:
 
 
 def color(schedule: str, i: int = 0, n: int = 1) -> str:
-    """Colour of a schedule; the i-th of n shades of it, from light to full, where there are several (horizons, say).
+    """Colour of a schedule or of a remedy; the i-th of n shades of it, from light to full, where there are several (horizons, say).
 
     >>> color("linear"), color("linear", 2, 3) == color("linear")
     ('#2a9d5c', True)
     """
     from matplotlib.colors import to_hex, to_rgb
 
-    if schedule not in COLORS:
-        raise ValueError(f"schedule must be one of {', '.join(COLORS)}, got {schedule!r}")
+    known = COLORS | REMEDIES
+    if schedule not in known:
+        raise ValueError(f"schedule must be one of {', '.join(known)}, got {schedule!r}")
     if n == 1:
-        return COLORS[schedule]
-    rgb, strength = np.array(to_rgb(COLORS[schedule])), 0.35 + 0.65 * i / (n - 1)
+        return known[schedule]
+    rgb, strength = np.array(to_rgb(known[schedule])), 0.35 + 0.65 * i / (n - 1)
     return to_hex(tuple(1 - strength * (1 - rgb)))
 
 
