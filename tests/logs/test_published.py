@@ -200,8 +200,10 @@ def test_files_known_by_their_git_blob_id_are_verified_by_it(source, monkeypatch
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
 
 
-def test_norm_sequences_are_ten():
-    assert len(published.registry("defazio2023")) == 10
+def test_norm_sequences_are_ten_and_seven_of_an_earlier_commit():
+    known = published._rows("defazio2023")
+    assert len(known) == 17 and sum(bool(row["commit"]) for row in known) == 7
+    assert all(len(row["sha256"]) == 64 for row in known if row["commit"])
 
 
 def test_own_data_are_registered_and_found_from_anywhere(repository, monkeypatch, tmp_path):

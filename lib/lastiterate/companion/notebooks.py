@@ -17,11 +17,11 @@ from pathlib import Path
 from lastiterate import _processes
 from lastiterate._files import sweep, write_atomic
 from lastiterate.companion import dependencies, manifest, outputs, report
-from lastiterate.logs import published
+from lastiterate.logs import published, sequences
 
 NEEDS = {  # files that the cells tagged `logs` need, by the notebook's folder, a source of `data`; None: all of that source
     "schaipp2025": None,
-    "defazio2023": [f"norm_sequences_l1/{file}.csv" for file in ("imagenet_gnorm", "rcnn_gnorm", "roberta_l1", "vit_l1")],
+    "defazio2023": [sequences.SEQUENCES[name].file for name in (*sequences.TASKS, "roberta_l2", "vit_l2", "rcnn_earlier")],
 }
 WORKERS = 2
 KERNEL = {

@@ -1,15 +1,17 @@
 """Published data: downloaded once from their source, verified, kept in the user's cache folder.
 
 Each source is a public repository at a fixed commit, or a page of fixed files; the files and their hashes stand in
-``registry/<source>.csv``. Looked for in this order: the folder named by LASTITERATE_MIRROR, the cache (LASTITERATE_CACHE moves
-it), the source itself. The images of CIFAR are large, and downloaded only when they are asked for. This repository's own recorded
-data (`recorded`) are read where they stand, and are a source like the others for who has the package alone.
+``registry/<source>.csv``, with a commit of its own where a file is in an earlier one alone. Looked for in this order: the folder
+named by LASTITERATE_MIRROR, the cache (LASTITERATE_CACHE moves it), the source itself. The images of CIFAR are large, and
+downloaded only when they are asked for. This repository's own recorded data (`recorded`) are read where they stand, and are a
+source like the others for who has the package alone.
 """
 
 import csv
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
@@ -80,7 +82,7 @@ def fetch(source: str, file: str) -> Path:
         if (found := _digest(path, expected)) != expected:
             raise DataError(_differs(path, expected, found, "replace it, or unset LASTITERATE_MIRROR"))
         return path
-    cached, url = cache_folder() / source / file, SOURCES[source]["url"] + file
+    cached, url = cache_folder() / source / file, address(source, file)
     if cached.is_file():
         if _digest(cached, expected) == expected:
             return cached
@@ -196,6 +198,17 @@ def registry(source: str) -> dict[str, str]:
     235
     """
     return {row["file"]: row["sha256"] for row in _rows(source)}
+
+
+def address(source: str, file: str) -> str:
+    """Where a file is downloaded from: under the URL of its source, at the file's own commit where the registry names one.
+
+    >>> address("defazio2023", "norm_sequences/gpt.csv").split("/", 5)[5]
+    '2a19331cfcf3df32bb8eaec8a6d6117530cfd957/norm_sequences/gpt.csv'
+    """
+    own = next((row.get("commit") for row in _rows(source) if row["file"] == file), None)
+    url = SOURCES[source]["url"]
+    return (re.sub(r"/[0-9a-f]{40}/", f"/{own}/", url) if own else url) + file
 
 
 @functools.cache
