@@ -120,3 +120,14 @@ def test_the_page_has_every_claim():
     page = report.claims_page(listed, made)
     assert page.count("✓ agrees") == 3 and r"a \| b" in page and "3 claims: 3 agree, 0 differ, 0 undecided" in page
     assert json.loads(report.claims_file(made)) == made
+
+
+def test_rerun_of_a_difference_is_students_interval():
+    pairs = np.array([0.001, -0.002, 0.001, 0.002, -0.001])
+    found = claims.rerun(lambda x: x[1] - x[0], [3.0, 3.1], pairs, draws=20_000)
+    half = stats.t.ppf(0.975, pairs.size) * np.sqrt(np.mean(pairs**2))
+    assert [found.value, found.low, found.high] == pytest.approx([0.1, 0.1 - half, 0.1 + half], abs=0.05 * half)
+    best = claims.rerun(np.argmin, [1.0, 0.5, 0.5003], pairs)
+    assert (best.value, best.low, best.high) == (1, 1, 2)
+    with pytest.raises(ValueError, match="pairs must be at least 2 finite numbers"):
+        claims.rerun(np.mean, [1.0], [0.1])

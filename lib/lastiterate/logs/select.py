@@ -11,6 +11,7 @@ from lastiterate import _check
 from lastiterate.logs.runs import final_val_loss, find, load
 
 PAPER_FIRST = "set"  # column whose "main", the runs of the paper's figures, comes before others in reverse order
+SETTINGS = ("model", "dataset", "scheduler", "lr", "horizon", "cooldown", "shape", "final", "warmup", "rho", "switch", "seed")
 
 
 def rows(runs: pd.DataFrame, **attributes: Any) -> pd.DataFrame:
@@ -58,6 +59,31 @@ def cooldown_sweep(source: str, **attributes: Any) -> pd.DataFrame:
     return runs.assign(final_loss=final_val_loss(runs))
 
 
+def reruns(source: str = "schaipp2025") -> pd.Series:
+    """Differences in final loss of runs that were published twice, by the second's name: how well one run repeats another.
+
+    The two of a pair have all settings in common and lie in two sets. Runs that stay at a constant rate are left out: they end
+    noisier than others.
+
+    Args:
+        source: of `runs.find`.
+
+    Raises:
+        published.DataError: where a log cannot be had.
+
+    >>> reruns("nano").size                           # each of these was made once
+    0
+    """
+    found = find(source)
+    found = found[~(found["cooldown"] == 0)]
+    key = [column for column in SETTINGS if column in found]
+    twice = found[found.duplicated(key, keep=False)]
+    if PAPER_FIRST in twice:
+        twice = twice.sort_values(PAPER_FIRST, ascending=False, kind="stable")
+    losses = final_val_loss(twice)
+    return losses.groupby([twice[column] for column in key], dropna=False, sort=False).diff().dropna()
+
+
 def by_seed(runs: pd.DataFrame) -> pd.Series:
     """Final losses of runs that differ in their seed only, indexed by it: runs of one seed can be compared one by one.
 
@@ -84,19 +110,22 @@ class Course(NamedTuple):
     step: NDArray[np.int64]
     norm: NDArray[np.float64]
     """Mean over the runs."""
+    rate: NDArray[np.float64]
+    """Learning rate of the step."""
     total: NDArray[np.float64]
     """Sum of the learning rates of all steps so far, S_t."""
 
 
 def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") -> dict[tuple[str, float], Course]:
-    """Gradient norms after the warmup along runs with several base rates.
+    """Gradient norms along runs with several base rates.
 
     Args:
         runs: {name: config table from `runs.find`}; runs of one rate differ in their seed only.
         column: of the logs, "grad_norm" or "grad_norm_l1", logged every n steps.
 
     Returns:
-        {(name, lr): Course}, in the order of the names and of the rates.
+        {(name, lr): Course}, in the order of the names and of the rates. Between two logged steps rates are taken to lie on a
+        straight line, for their sum; a first stretch starts from 0.
 
     Raises:
         ValueError: as `runs.load`, or where norms were not logged every n steps.
@@ -112,8 +141,9 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
             every = set(np.diff(step, prepend=0).tolist())
             if len(every) != 1:
                 raise ValueError(f"column must be logged every n steps, got {column!r} after {sorted(every)} steps")
-            wide = log.pivot(index="step", columns="run", values=[column, "lr"])
-            total = wide["lr"].iloc[:, 0].cumsum().to_numpy() * every.pop()
-            late = step > group["warmup"].iloc[0]
-            courses[name, float(lr)] = Course(step[late], wide[column].mean(axis=1).to_numpy()[late], total[late])
+            n, wide = every.pop(), log.pivot(index="step", columns="run", values=[column, "lr"])
+            rate = wide["lr"].iloc[:, 0].to_numpy()
+            before = np.concatenate([[0.0], rate[:-1]])
+            total = np.cumsum(n * before + (n + 1) / 2 * (rate - before))  # sums of straight lines of n steps
+            courses[name, float(lr)] = Course(step, wide[column].mean(axis=1).to_numpy(), rate, total)
     return courses
