@@ -43,14 +43,25 @@ def test_sweep_is_the_bound_at_each_rate_and_its_minimum(kind):
     rates = np.geomspace(0.01, 1, 7)
     best = plots.sweep(ax, ETAS, ["red", "blue"], rates, kind, base=2, marker="o")
     assert best == {name: bounds.optimal_lr(eta, kind=kind)[0] for name, eta in ETAS.items()}
-    curve, star = ax.get_lines()[2:]
-    expected = [plots.BOUNDS[kind](rate * ETAS["long"], horizons=50) for rate in rates]
-    np.testing.assert_allclose(curve.get_ydata(), expected, rtol=1e-12)
+    curve, dots, star = ax.get_lines()[3:]
+    for line, places in ((curve, np.geomspace(0.01, 1, plots.SMOOTH)), (dots, rates)):
+        expected = [plots.BOUNDS[kind](rate * ETAS["long"], horizons=50) for rate in places]
+        np.testing.assert_allclose(line.get_xydata(), np.column_stack([places, expected]), rtol=1e-12)
     assert (curve.get_label(), star.get_label()) == ("long", r"$\gamma^*$, long") and star.get_marker() == "o"
     np.testing.assert_allclose(star.get_xydata(), [bounds.optimal_lr(ETAS["long"], kind=kind)])
     assert (ax.get_xscale(), ax.get_yscale(), ax.xaxis.get_transform().base) == ("log", "log", 2)
-    plots.curves_only(ax, fontsize=7)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["short", "long"]
+    plots.curves_only(ax, {"best": "o"}, fontsize=7)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["short", "long", "best"]
+    plots.sweep(after := plt.figure().subplots(), ETAS, ["red", "blue"], np.geomspace(0.01, 1, plots.SMOOTH))
+    assert len(after.get_lines()) == 4, "no dots where the rates are many"
+
+
+def test_cooldowns_from_one_step_to_all():
+    family = plots.cooldowns(50, 3, "1-sqrt")
+    assert list(family) == ["c = 1/T", "c = 0.50", "c = T/(T+1)"] and list(plots.cooldowns(50, 1)) == ["c = 1/T"]
+    np.testing.assert_array_equal(family["c = 1/T"], np.ones(50))
+    np.testing.assert_array_equal(plots.cooldowns(50, 2)["c = T/(T+1)"], schedules.linear(50))
+    np.testing.assert_array_equal(family["c = 0.50"], schedules.wsd(50, 0.5 * (1 / 50 + 50 / 51), "1-sqrt"))
 
 
 def test_cuts_touch_their_envelope_from_above():
@@ -65,6 +76,8 @@ def test_cuts_touch_their_envelope_from_above():
     lines = {line.get_label(): line for line in ax.get_lines()}
     assert lines["best, γ*"].get_xydata().tolist() == [[1.0, curves[None].min()]]
     assert len(lines) == 6 and lines[r"$\gamma^*(c)$"].get_color() == "black"
+    under, over = lines[r"$\gamma^*(c)$"], lines[r"$\gamma$ = 0.02"]
+    assert under.get_zorder() < over.get_zorder() and under.get_linewidth() > over.get_linewidth()
 
 
 def test_power_law_finds_the_exponent():
@@ -80,8 +93,9 @@ def test_legend_of_some_lines():
     ax = plt.figure().subplots()
     for label in ("fit, a", "a", "fit, b"):
         ax.plot([1, 2], [1, 2], label=label)
-    plots.legend_of(ax, "fit", ncols=2)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["fit, a", "fit, b"]
+    plots.legend_of(ax, "fit", {"runs": "o", "their range": {"marker": "|", "color": "red"}}, ncols=2)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["fit, a", "fit, b", "runs", "their range"]
+    assert [handle.get_marker() for handle in ax.get_legend().legend_handles[2:]] == ["o", "|"]
 
 
 @pytest.mark.parametrize("bars", [False, True])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lastiterate import _check, bounds, logs, transfer
+from lastiterate import _check, bounds, logs, schedules, transfer
 from lastiterate.companion import style
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BOUNDS = {"last": bounds.omega, "average": bounds.average_omega}
+SMOOTH = 100  # points of a curve over the rates
 NAMES = {"last": r"$\Omega_t$", "average": "bound, average iterate"}
 
 
@@ -64,6 +65,20 @@ def tuned(
     return fig, left, right
 
 
+def cooldowns(T: int, n: int, shape: str = "linear") -> dict[str, np.ndarray]:
+    """wsd of T steps with n cooldown fractions, evenly from 1/T, a cooldown of one step, to T/(T + 1), which is linear decay.
+
+    Returns:
+        {label: schedule}, the first and the last label as fractions of T.
+
+    >>> list(cooldowns(400, 4))
+    ['c = 1/T', 'c = 0.33', 'c = 0.67', 'c = T/(T+1)']
+    """
+    fractions = np.linspace(1 / T, T / (T + 1), n)
+    names = ["1/T", *(f"{c:.2f}" for c in fractions[1:-1]), "T/(T+1)"][:n]
+    return {f"c = {name}": schedules.wsd(T, c, shape) for name, c in zip(names, fractions, strict=True)}
+
+
 def sweep(
     ax: "Axes",
     etas: Mapping[str, ArrayLike],
@@ -79,7 +94,8 @@ def sweep(
         ax: its x axis becomes logarithmic with this base, its y axis with base 10.
         etas: {label: schedule}.
         colors: one a schedule.
-        rates: base learning rates γ, shape (n,).
+        rates: base learning rates γ, shape (n,); the curves are smooth between the lowest and the highest, and where n < SMOOTH
+            they have a dot at each.
         kind: of the bound.
         base: of the x axis.
         **marker: of the best rates, passed on to ``ax.plot``; a star of size 8 by default.
@@ -90,10 +106,13 @@ def sweep(
     Source: figures 3, 4, 14, 15, 18 and 19 of Schaipp et al. 2025.
     """
     best, rates = {}, np.asarray(rates)
+    fine = np.geomspace(rates.min(), rates.max(), SMOOTH) if 1 < rates.size < SMOOTH else rates
     for (label, eta), color in zip(etas.items(), colors, strict=True):
         best[label], lowest = bounds.optimal_lr(eta, kind=kind)
-        ax.plot(rates, at_rates(eta, rates, kind), color=color, label=label)
-        star = {"ls": "none", "marker": "*", "ms": 8, "color": color, "label": rf"$\gamma^*$, {label}"}
+        ax.plot(fine, at_rates(eta, fine, kind), color=color, label=label)
+        if fine is not rates:
+            ax.plot(rates, at_rates(eta, rates, kind), ".", ms=3, color=color, label=f"rates, {label}")
+        star = {"ls": "none", "marker": "*", "ms": 8, "color": color, "label": rf"$\gamma^*$, {label}", "zorder": 5}
         ax.plot(best[label], lowest, **star | marker)
     ax.set_xscale("log", base=base)
     ax.set_yscale("log", base=10)
@@ -104,6 +123,8 @@ def cuts(
     ax: "Axes", x: ArrayLike, etas: Sequence[ArrayLike], rates: Iterable[float], kind: str = "last", circles: bool = False
 ) -> dict[float | None, np.ndarray]:
     """The bound at the last step of a family of schedules against its parameter: at fixed rates and, in black, at the best ones.
+
+    The black curve, which touches the others from below, is thick and lies under them; so does its circle.
 
     Args:
         ax: matplotlib Axes.
@@ -123,9 +144,10 @@ def cuts(
     curves: dict[float | None, np.ndarray] = dict(zip(rates, fixed.T, strict=True))
     curves[None] = np.array([bounds.optimal_lr(eta, kind=kind)[1] for eta in etas])
     for (rate, values), color in zip(curves.items(), [*style.colors(len(rates), "plasma"), "black"], strict=True):
-        ax.plot(x, values, color=color, label=r"$\gamma^*(c)$" if rate is None else rf"$\gamma$ = {rate}")
+        below = {"lw": 4, "zorder": 1.5} if rate is None else {}
+        ax.plot(x, values, color=color, label=r"$\gamma^*(c)$" if rate is None else rf"$\gamma$ = {rate}", **below)
         if circles:
-            circle = {"marker": "o", "ms": 5, "mfc": "none", "ls": "none", "clip_on": False}
+            circle = {"marker": "o", "ms": 10 if rate is None else 6, "mfc": "none", "ls": "none", "clip_on": False, "zorder": 4}
             name = "γ*" if rate is None else f"γ = {rate}"
             ax.plot(x[values.argmin()], values.min(), color=color, label=f"best, {name}", **circle)
     return curves
@@ -167,14 +189,30 @@ def power_law(ax: "Axes", x: ArrayLike, y: ArrayLike, at: ArrayLike, name: str, 
     return float(A), float(B)
 
 
-def curves_only(ax: "Axes", **options: Any) -> None:
-    """A legend of the curves alone, without the single points on them; options are those of ``ax.legend``."""
-    ax.legend(handles=[line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1], **options)
+def curves_only(ax: "Axes", marks: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """A legend of the curves alone, without the single points on them, and an entry a kind of mark.
+
+    Args:
+        ax: matplotlib Axes; lines of two points or more whose marks are joined are curves.
+        marks: {label: marker}, such as {"best rate": "*"}, or a dict of a line's properties in the marker's place.
+        **options: of ``ax.legend``.
+    """
+    curves = [line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1 and line.get_linestyle() != "None"]
+    ax.legend(handles=[*curves, *_marks(marks)], **options)
 
 
-def legend_of(ax: "Axes", start: str, **options: Any) -> None:
-    """A legend of the lines whose labels start so; options are those of ``ax.legend``."""
-    ax.legend(handles=[line for line in ax.get_lines() if str(line.get_label()).startswith(start)], **options)
+def legend_of(ax: "Axes", start: str, marks: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """A legend of the lines whose labels start so, and an entry a kind of mark; the rest as of `curves_only`."""
+    lines = [line for line in ax.get_lines() if str(line.get_label()).startswith(start)]
+    ax.legend(handles=[*lines, *_marks(marks)], **options)
+
+
+def _marks(marks):
+    """Handles of a legend, of no curve's colour, for marks that all curves have."""
+    from matplotlib.lines import Line2D
+
+    looks = {label: look if isinstance(look, Mapping) else {"marker": look} for label, look in (marks or {}).items()}
+    return [Line2D([], [], **{"ls": "none", "color": "0.35", "ms": 6, "label": label} | look) for label, look in looks.items()]
 
 
 def fitted(

@@ -11,7 +11,8 @@ from lastiterate import _check
 from lastiterate.logs.runs import final_val_loss, find, load
 
 PAPER_FIRST = "set"  # column whose "main", the runs of the paper's figures, comes before others in reverse order
-SETTINGS = ("model", "dataset", "scheduler", "lr", "horizon", "cooldown", "shape", "final", "warmup", "rho", "switch", "seed")
+SETTINGS = ("model", "dataset", "scheduler", "lr", "horizon", "cooldown", "shape", "final", "warmup", "rho", "switch")
+SETTINGS += ("power", "baseline", "seed")  # all that two runs may differ in
 
 
 def rows(runs: pd.DataFrame, **attributes: Any) -> pd.DataFrame:
@@ -80,8 +81,8 @@ def reruns(source: str = "schaipp2025") -> pd.Series:
     twice = found[found.duplicated(key, keep=False)]
     if PAPER_FIRST in twice:
         twice = twice.sort_values(PAPER_FIRST, ascending=False, kind="stable")
-    losses = final_val_loss(twice)
-    return losses.groupby([twice[column] for column in key], dropna=False, sort=False).diff().dropna()
+    losses = twice["lr"] if twice.empty else final_val_loss(twice)
+    return losses.rename("final_val_loss").groupby([twice[column] for column in key], dropna=False, sort=False).diff().dropna()
 
 
 def by_seed(runs: pd.DataFrame) -> pd.Series:
