@@ -120,3 +120,87 @@ def test_fit_lr_refuses_a_sweep_that_does_not_reach_the_best_rate():
         transfer.fit_lr([1e-3, 2e-3, 2e-3], [3.0, 2.0, 2.5])
     with pytest.raises(ValueError, match="loss must be 3 finite numbers"):
         transfer.fit_lr([1e-3, 2e-3, 3e-3], [3.0, np.nan, 2.5])
+
+
+@pytest.mark.parametrize(("exponent", "ratio"), [(0.1, 1.36), (0.24, 1.61), (0.4, 1.83), (0.5, 1.95), (0.65, 2.08), (0.8, 2.20)])
+def test_ratio_for_a_measured_exponent(exponent, ratio):
+    a, b = schedules.wsd(8000, 0.2), schedules.linear(8000)
+    assert transfer.lr_ratio(a, b, exponent=exponent) == pytest.approx(ratio, abs=0.006)
+    G = np.arange(1.0, 8001) ** (exponent - 0.5)
+    assert transfer.lr_ratio(a, b, exponent=exponent) == pytest.approx(transfer.lr_ratio(a, b, G), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "double", "four"), [(0.24, 0.691, 0.576), (0.4, 0.589, 0.444), (0.5, 0.533, 0.375), (0.65, 0.457, 0.288)]
+)
+def test_lowered_rate_for_a_measured_exponent(exponent, double, four):
+    assert transfer.extend_rate(5000, 10_000, exponent=exponent) == pytest.approx(double, abs=5e-4)
+    assert transfer.extend_rate(5000, 20_000, exponent=exponent) == pytest.approx(four, abs=5e-4)
+
+
+@pytest.mark.parametrize("exponent", [0.1, 0.3, 0.7, 1.0, 1.4])
+@pytest.mark.parametrize(("T1", "T2", "cooldown"), [(500, 700, 0.2), (300, 1000, 0.4), (40, 41, 0.0), (7, 9, 0.5)])
+def test_what_keeps_the_best_rate_solves_its_equation_for_any_exponent(T1, T2, cooldown, exponent):
+    def best(eta):
+        return bounds.optimal_lr(eta, transfer.assumed_norms(eta.size, exponent))[0]
+
+    tuned, switch = best(schedules.wsd(T1, cooldown)), int(np.floor((1 - cooldown) * T1 + 1e-9))
+    grid = np.linspace(1, 1e-3, 400)
+    above = np.array([best(schedules.two_stage(T2, switch, rho, cooldown)) >= tuned for rho in grid])
+    if above.any():
+        rho, first = transfer.extend_rate(T1, T2, cooldown, exponent), int(np.argmax(above))
+        assert grid[first] <= rho <= grid[max(first - 1, 0)], "the larger root"
+        assert rho == 1 or best(schedules.two_stage(T2, switch, rho, cooldown)) == pytest.approx(tuned, rel=1e-9)
+    else:
+        with pytest.raises(ValueError, match="T2 must be shorter"):
+            transfer.extend_rate(T1, T2, cooldown, exponent)
+    if best(schedules.wsd(T2, 1.0)) >= tuned:
+        fraction = transfer.extend_cooldown(T1, T2, cooldown, exponent)
+        at, more = (best(schedules.wsd(T2, min(c, 1.0))) for c in (fraction - 1 / (T2 + 1), fraction + 1 / (T2 + 1)))
+        assert fraction == cooldown or (at <= tuned * (1 + 1e-9) and tuned <= more * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("exponent", [0.1, 0.24, 0.5, 0.9])
+def test_the_bounds_own_sweeps_have_the_exponent_that_was_assumed(exponent):
+    rows = []
+    for T in (2000, 8000, 32_000):
+        T1, T2 = bounds.omega_terms(schedules.wsd(T), transfer.assumed_norms(T, exponent))
+        rates = np.sqrt(T1 / T2) * 2.0 ** np.arange(-2, 3)
+        rows += [(lr, T, T1 / lr + lr * T2) for lr in rates]
+    P, low, high = transfer.horizon_exponent(rows)
+    assert pytest.approx(exponent, abs=0.01) == P and low <= P <= high and high - low < 0.01
+    columns = dict(zip(("lr", "horizon", "final_val_loss"), np.array(rows).T, strict=True))
+    assert transfer.horizon_exponent(columns) == (P, low, high)
+
+
+def test_an_exponent_from_sweeps_that_leave_nothing_out():
+    rows = [(lr, T, 10 * lr + 1e-2 / (lr * T)) for T in (1000, 4000) for lr in (2e-4, 5e-4, 2e-3)]
+    P, low, high = transfer.horizon_exponent(rows)
+    assert pytest.approx(0.5) == P and (low, high) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"lr": [1.0]}, "table must have the columns lr, horizon and loss, got lr"),
+        ([[1.0, 2.0]], "rows of lr, horizon and loss"),
+        ([(lr, 100, 10 * lr + 1e-2 / lr) for lr in (1e-3, 3e-2, 1.0)], "at least two horizons"),
+        ([(lr, T, lr) for T in (1, 2) for lr in (1.0, 2.0, 3.0)], "lr must reach to both sides"),
+        ([(1.0, 0.0, 1.0)], "one horizon > 0"),
+        ([(1.0, 1.0, np.nan)], "one finite loss"),
+    ],
+)
+def test_tables_that_have_no_exponent(table, words):
+    with pytest.raises(ValueError, match=words):
+        transfer.horizon_exponent(table)
+
+
+@pytest.mark.parametrize("exponent", [np.nan, 3.0, "0.5", True, -1.1])
+def test_exponents_that_are_refused(exponent):
+    calls = [lambda e: transfer.assumed_norms(9, e), lambda e: transfer.extend_rate(4, 9, exponent=e)]
+    calls += [lambda e: transfer.extend_cooldown(4, 9, exponent=e), lambda e: transfer.lr_ratio([1.0], [1.0, 1.0], exponent=e)]
+    for call in calls:
+        with pytest.raises(ValueError, match="exponent must be"):
+            call(exponent)
+    with pytest.raises(ValueError, match="exponent must not be given with an array G"):
+        transfer.lr_ratio([1.0, 1.0], [1.0, 0.5], [1.0, 2.0], exponent=0.3)

@@ -109,3 +109,34 @@ def test_errors_name_the_argument(words, message, capsys):
     found = capsys.readouterr()
     assert found.err.startswith("error: ") and found.err.count("\n") == 1
     assert re.search(message, found.err), found.err
+
+
+def test_an_exponent_given_or_measured(capsys, tmp_path):
+    out = said(capsys, "transfer", "wsd", "linear", "--steps", "8000", "--exponent", "0.24")
+    a, b = schedules.wsd(8000), schedules.linear(8000)
+    assert f"Multiply the rate by {transfer.lr_ratio(a, b, exponent=0.24):.4f}." in out
+    assert f"With T^-0.5 it would be {transfer.lr_ratio(a, b):.4f}." in out
+    out = said(capsys, "extend", "--from", "5000", "--to", "10000", "--exponent", "0.24")
+    assert "0.691" in out and "With T^-0.5 the factor would be 0.533." in out
+    assert "constant gradient norms" in said(capsys, "extend", "--from", "50", "--to", "80")
+    table = tmp_path / "sweep.csv"
+    rows = [(lr, T, 10 * lr + 1e-2 / (lr * T)) for T in (1000, 4000) for lr in (2e-4, 5e-4, 1e-3, 2e-3)]
+    table.write_text("lr,horizon,loss\n" + "".join(f"{lr},{T},{loss}\n" for lr, T, loss in rows))
+    out = said(capsys, "transfer", "wsd", "linear", "--steps", "800", "--sweep", str(table))
+    assert "best rates fall like T^-0.50 with the horizon (0.50 to 0.50" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--exponent", "7"], "exponent must be"),
+        (["--exponent", "0.3", "--sweep", "{}"], "exponent and sweep must not both be given"),
+        (["--sweep", "{}"], "sweep must have a number in column lr of every row"),
+        (["--sweep", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_exponents_that_are_refused(capsys, tmp_path, options, words):
+    table = tmp_path / "sweep.csv"
+    table.write_text("lr,horizon,loss\nx,2,3\n")
+    command = ["transfer", "wsd", "linear", "--steps", "80", *(option.format(table) for option in options)]
+    assert cli.main(command) == 2 and words in capsys.readouterr().err

@@ -34,6 +34,46 @@ def grad_norms(args, T):
     return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
 
 
+def add_exponent(parser):
+    """Options for how fast best rates fall with the horizon."""
+    parser.add_argument("--exponent", type=float, metavar="P", help="best rates fall like T^-P with the horizon; default 0.5")
+    parser.add_argument("--sweep", metavar="TABLE", help="measure P: a CSV file with the columns lr, horizon, loss, a run a row")
+
+
+def exponent(args) -> tuple[float, str]:
+    """P of the options, and a line that says where it comes from."""
+    from lastiterate import transfer
+
+    if args.sweep is None:
+        if args.exponent is None:
+            return 0.5, "Assumed: best rates fall like T^-0.5 with the horizon (constant gradient norms); --sweep measures it."
+        transfer.assumed_norms(1, args.exponent)
+        return args.exponent, f"Assumed: best rates fall like T^-{args.exponent:g} with the horizon."
+    if args.exponent is not None:
+        raise ValueError("exponent and sweep must not both be given")
+    P, low, high = transfer.horizon_exponent(_columns(args.sweep))
+    return (
+        P,
+        f"Measured: best rates fall like T^-{P:.2f} with the horizon ({low:.2f} to {high:.2f}, leaving one rate or horizon out).",
+    )
+
+
+def _columns(path: str) -> dict[str, list[float]]:
+    """Numbers of a CSV file by their column; cells that are not numbers are NaN."""
+    import csv
+
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {name: [] for name in ("lr", "horizon", "loss", "final_val_loss", "final_loss") if rows and name in rows[0]}
+    for row in rows:
+        for name, values in found.items():
+            try:
+                values.append(float(row[name]))
+            except (TypeError, ValueError):
+                raise ValueError(f"sweep must have a number in column {name} of every row of {path}, got {row[name]!r}") from None
+    return found
+
+
 def number(value: float, digits: int = 5) -> str:
     """A number as text."""
     return f"{value:.{digits}g}"

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", type=int, required=True, metavar="T2", help="steps that it shall have")
     parser.add_argument("--cooldown", type=float, default=0.2, help="its cooldown fraction; default 0.2")
     parser.add_argument("--lr", type=float, help="its base learning rate, to print rates instead of factors")
+    _shared.add_exponent(parser)
     parser.add_argument("--out", help="CSV file for the schedule of the better plan")
 
 
@@ -25,16 +26,18 @@ def run(args: argparse.Namespace) -> int:
     if args.lr is not None:
         _check.real("lr", args.lr, 0.0, open_low=True)
     out = args.out and _shared.output(args.out, ".csv", b"step,eta")
-    rho = transfer.extend_rate(T1, T2, c)
+    exponent, assumed = _shared.exponent(args)
+    rho = transfer.extend_rate(T1, T2, c, exponent)
     switch = _check.floor((1 - c) * T1)
-    tuned = bounds.optimal_lr(schedules.wsd(T1, c))[0]
+    G = transfer.assumed_norms(T2, exponent)
+    tuned = bounds.optimal_lr(schedules.wsd(T1, c), transfer.assumed_norms(T1, exponent))[0]
 
     def shown(rate):
         return _shared.number(rate / tuned * args.lr) if args.lr is not None else f"{rate / tuned:.3f} ×"
 
-    plans = transfer.extension_plans(T1, T2, c)
-    omega = {name: bounds.omega(tuned * eta, horizons=T2) for name, eta in plans.items()}
-    best_eta, best, more = design.optimal(T2, prefix=np.full(switch, tuned))
+    plans = transfer.extension_plans(T1, T2, c, exponent)
+    omega = {name: bounds.omega(tuned * eta, G, horizons=T2) for name, eta in plans.items()}
+    best_eta, best, more = design.optimal(T2, G, prefix=np.full(switch, tuned))
     rows = [["plan", "rate next", "falls after step", "cooldown fraction", "Ω over the best"]]
     for name, eta in plans.items():
         rate = rho if name == "lower rate" else 1.0
@@ -43,17 +46,22 @@ def run(args: argparse.Namespace) -> int:
     if "longer cooldown" not in plans:
         rows.insert(2, ["longer cooldown", "–", "–", "none is long enough", "–"])
     rows.append(["best for the bound", shown(more["lr"] * best_eta[switch]), f"{switch:,}", "falls all along", "1.000"])
-    choice = min((name for name in plans if name != "same rate and cooldown"), key=lambda name: omega[name])
+    choice = min(plans, key=lambda name: omega[name])
     lines = [f"A wsd run of {T1:,} steps, cooldown {c:g}, goes on to {T2:,} steps from step {switch:,}, before its cooldown.", ""]
     lines += [*_shared.columns(rows), ""]
-    if choice == "lower rate":
+    if choice == "same rate and cooldown":
+        lines.append(f"Keep the rate and the cooldown: wsd:cooldown={c:g}")
+    elif choice == "lower rate":
         said = f"Multiply the rate by {rho:.3f} after step {switch:,}, and cool down over the last {c:.0%}"
         lines.append(f"{said}: two_stage:switch={switch},rho={rho:.4f},cooldown={c:g}")
     else:
-        fraction = transfer.extend_cooldown(T1, T2, c)
+        fraction = transfer.extend_cooldown(T1, T2, c, exponent)
         lines.append(f"Keep the rate, and cool down over the last {fraction:.1%}: wsd:cooldown={fraction:.4f}")
         if T2 * (1 - fraction) < switch:
             lines.append(f"That cooldown starts before step {switch:,}: it needs an earlier checkpoint.")
+    lines.append(assumed)
+    if exponent != 0.5:
+        lines.append(f"With T^-0.5 the factor would be {transfer.extend_rate(T1, T2, c):.3f}.")
     print("\n".join(lines))
     if out:
         schedules.write_csv(out, plans[choice], args.lr)

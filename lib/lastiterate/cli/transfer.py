@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="steps of the first")
     parser.add_argument("--to-steps", type=int, help="steps of the second; default the same")
     parser.add_argument("--lr", type=float, help="the tuned base learning rate")
+    _shared.add_exponent(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,10 +27,14 @@ def run(args: argparse.Namespace) -> int:
         _check.steps("to-steps", args.to_steps)
     eta = schedules.named(args.tuned, args.steps)
     other = schedules.named(args.wanted, args.steps if args.to_steps is None else args.to_steps)
-    ratio = transfer.lr_ratio(eta, other)
+    exponent, assumed = _shared.exponent(args)
+    ratio = transfer.lr_ratio(eta, other, exponent=exponent)
     rows = [["schedule", "steps", "best lr for the bound", *(["your rate"] if rated else [])]]
     for spec, values, rate in ((args.tuned, eta, args.lr), (args.wanted, other, rated and args.lr * ratio)):
-        best = _shared.number(bounds.optimal_lr(values)[0])
+        best = _shared.number(bounds.optimal_lr(values, transfer.assumed_norms(values.size, exponent))[0])
         rows.append([spec, f"{values.size:,}", best, *([_shared.number(rate)] if rated else [])])
-    print("\n".join([*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}."]))
+    lines = [*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}.", assumed]
+    if exponent != 0.5:
+        lines.append(f"With T^-0.5 it would be {transfer.lr_ratio(eta, other):.4f}.")
+    print("\n".join(lines))
     return 0
