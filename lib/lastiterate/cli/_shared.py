@@ -62,7 +62,7 @@ def _columns(path: str) -> dict[str, list[float]]:
     """Numbers of a CSV file by their column; cells that are not numbers are NaN."""
     import csv
 
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     found = {name: [] for name in ("lr", "horizon", "loss", "final_val_loss", "final_loss") if rows and name in rows[0]}
     for row in rows:
