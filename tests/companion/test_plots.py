@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from lastiterate import bounds, logs, schedules
@@ -120,6 +121,33 @@ def test_fitted_finds_the_rate_that_was_put_in(bars):
 def test_fitted_refuses_a_sweep_without_a_minimum():
     with pytest.raises(ValueError, match="both sides of the best rate"):
         plots.fitted(plt.figure().subplots(), [1e-3, 2e-3, 4e-3], [3.0, 2.0, 1.0], "red", "runs")
+
+
+def test_points_of_a_sweep_can_be_drawn_beside_their_rates():
+    ax = plt.figure().subplots()
+    lr = np.array([1e-3, 2e-3, 4e-3, 8e-3])
+    plots.fitted(ax, lr, 3e-4 / lr + 30 * lr, "red", "runs", dodge=1.02)
+    points, fit, _ = ax.get_lines()
+    np.testing.assert_allclose(points.get_xdata(), 1.02 * lr)
+    assert fit.get_xdata()[0] == lr[0]
+
+
+def test_rate_gaps_leave_one_rate_out():
+    lr = np.array([5e-4, 1e-3, 2e-3, 4e-3, 8e-3])
+    losses = pd.DataFrame({c: best**2 / lr + lr for c, best in ((0.2, 1e-3), (1.0, 2e-3))}, index=lr)
+    gaps = plots.rate_gaps(losses)
+    assert gaps[0.2][:3] == pytest.approx((np.log(2),) * 3) and gaps[1.0][:3] == (0, 0, 0)
+    losses.loc[1e-3, 0.2] -= 1e-4  # one point off the curve: without it the gap is as before
+    low, high = plots.rate_gaps(losses)[0.2][1:3]
+    assert low < np.log(2) + 1e-9 and high > np.log(2) - 1e-9 and low < high - 1e-3
+    with pytest.raises(ValueError, match=r"none at c = \[0.2\]"):
+        plots.rate_gaps(pd.DataFrame({0.2: lr}, index=lr))
+
+
+def test_rate_gaps_keep_a_rate_that_a_fit_cannot_do_without():
+    lr = np.array([5e-4, 1e-3, 2e-3, 4e-3])
+    losses = pd.DataFrame({c: best**2 / lr + lr for c, best in ((0.2, 1e-3), (1.0, 3e-3))}, index=lr)
+    assert plots.rate_gaps(losses)[0.2][:3] == pytest.approx((np.log(3),) * 3)  # without 4e-3 the second has no minimum
 
 
 def test_inset_lies_in_its_panel():

@@ -25,14 +25,8 @@ Courses = Mapping[tuple[str, float], Course]
 LINES = {"cosine": "--", "wsd": "-"}
 MARKS = {"cosine": "x", "wsd": "."}
 SUM_POINTS = 100  # of each course, against the sum of the rates
-SHAPE_START = (
-    1.0,
-    0.03,
-    1.0,
-    0.5,
-    2.0,
-    0.5,
-)  # a, τ, q, b, p and c from which `time_shape` is fitted, norms in units of their median
+# a, τ, q, b, p and c from which `time_shape` is fitted, with norms in units of their median
+SHAPE_START = (1.0, 0.03, 1.0, 0.5, 2.0, 0.5)
 SHAPE_LIMITS = ([0.0, 1e-4, 0.1, 0.0, 0.0, 0.0], [100.0, 1.0, 4.0, 100.0, 20.0, 10.0])
 
 
@@ -75,7 +69,7 @@ def six_views(courses: Courses, window: int) -> tuple["Figure", dict[str, "Axes"
     import matplotlib.pyplot as plt
 
     fig, grid = plt.subplots(2, 3, figsize=(11.4, 6.4))
-    axes = dict(zip(("norms", "rates", "means", "cosine", "wsd", "sums"), grid.flat, strict=True))
+    axes: dict[str, Axes] = dict(zip(("norms", "rates", "means", "cosine", "wsd", "sums"), grid.flat, strict=True))
     along_the_run(axes["norms"], courses, window)
     for (name, lr), course in courses.items():
         axes["rates"].plot(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lastiterate import _check, bounds, logs, schedules, transfer
-from lastiterate.companion import style
+from lastiterate.companion import claims, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,8 +201,8 @@ def curves_only(ax: "Axes", marks: Mapping[str, Any] | None = None, **options: A
     ax.legend(handles=[*curves, *_marks(marks)], **options)
 
 
-def legend_of(ax: "Axes", start: str, marks: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """A legend of the lines whose labels start so, and an entry a kind of mark; the rest as of `curves_only`."""
+def legend_of(ax: "Axes", start: str | tuple[str, ...], marks: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """A legend of the lines whose labels start so, or with one of several, and an entry a kind of mark; the rest as of `curves_only`."""
     lines = [line for line in ax.get_lines() if str(line.get_label()).startswith(start)]
     ax.legend(handles=[*lines, *_marks(marks)], **options)
 
@@ -212,11 +212,18 @@ def _marks(marks):
     from matplotlib.lines import Line2D
 
     looks = {label: look if isinstance(look, Mapping) else {"marker": look} for label, look in (marks or {}).items()}
-    return [Line2D([], [], **{"ls": "none", "color": "0.35", "ms": 6, "label": label} | look) for label, look in looks.items()]
+    return [Line2D([], [], **{"ls": "none", "color": "0.35", "ms": 6, "label": label, **look}) for label, look in looks.items()]
 
 
 def fitted(
-    ax: "Axes", lr: ArrayLike, loss: ArrayLike, color: str, label: str, star: str = "best", bars: bool = False
+    ax: "Axes",
+    lr: ArrayLike,
+    loss: ArrayLike,
+    color: str,
+    label: str,
+    star: str = "best",
+    bars: bool = False,
+    dodge: float = 1.0,
 ) -> tuple[float, pd.Series]:
     """Final losses of a sweep against the base learning rate, the fit A/γ + Bγ + C of `transfer.fit_lr`, its minimum as a star.
 
@@ -228,6 +235,7 @@ def fitted(
         label: of the losses; the fit has "fit, " before it, the star `star` and a comma.
         star: see label.
         bars: whether the losses have their standard deviations over the seeds as error bars.
+        dodge: factor by which the losses, not the fit, are drawn beside their rates, so that those of several sweeps stay apart.
 
     Returns:
         (rate of the fit's minimum, mean losses by rate).
@@ -242,13 +250,48 @@ def fitted(
     mean = of_rate.mean()
     ax.set_xscale("log")
     if bars:
-        ax.errorbar(mean.index, mean, of_rate.std(), fmt="o", ms=4, color=color, label=label)
+        ax.errorbar(dodge * mean.index, mean, of_rate.std(), fmt="o", ms=4, lw=1, color=color, label=label)
     else:
-        ax.plot(mean.index, mean, "o", ms=4, color=color, label=label)
+        ax.plot(dodge * mean.index, mean, "o", ms=4, color=color, label=label)
     fine = np.geomspace(mean.index.min(), mean.index.max(), 100)
     ax.plot(fine, A / fine + B * fine + C, color=color, lw=1, label=f"fit, {label}")
     ax.plot(best, lowest, "*", ms=9, color=color, label=f"{star}, {label}")
     return best, mean
+
+
+def rate_gaps(losses: pd.DataFrame) -> dict[float, claims.Measured]:
+    """ln γ*(last) − ln γ*(c) of measured sweeps by `transfer.fit_lr`, each with its range when one rate is left out of both fits.
+
+    Args:
+        losses: final losses, a row a base learning rate, a column a cooldown fraction c, in their order.
+
+    Returns:
+        {c: gap}. A rate without which a fit has no minimum within the sweep stays in.
+
+    Raises:
+        ValueError: where a fit to all rates has no minimum within the sweep.
+
+    Source: figure 12a of Schaipp et al. 2025.
+    """
+    best = {lr: _ln_best(losses.drop(lr)) for lr in losses.index}
+    full = _ln_best(losses)
+    if full.isna().any():
+        raise ValueError(f"losses must have a minimum within the sweep, got none at c = {full.index[full.isna()].tolist()}")
+    gaps = pd.DataFrame({"all": full} | best).T
+    gaps = gaps.rsub(gaps.iloc[:, -1], axis=0)
+    how = "leaving one rate out"
+    return {c: claims.Measured(float(gap.iloc[0]), float(gap.min()), float(gap.max()), how) for c, gap in gaps.items()}
+
+
+def _ln_best(losses):
+    """ln γ* of each column, NaN where its fit has no minimum within the sweep."""
+    found = {}
+    for c, loss in losses.items():
+        try:
+            found[c] = np.log(transfer.fit_lr(losses.index, loss)[0])
+        except ValueError:
+            found[c] = np.nan
+    return pd.Series(found)
 
 
 def inset(ax: "Axes", box: Sequence[float], title: str, xticks: Sequence[float]) -> "Axes":
