@@ -159,6 +159,16 @@ def test_inset_lies_in_its_panel():
     np.testing.assert_allclose(inside.bounds, [0.5, 0.5, 0.4, 0.3], atol=0.02)
 
 
+def test_closeup_has_the_lines_again():
+    ax = plt.figure().subplots()
+    ax.plot([1, 2, 3], [4, 5, 6], color="red", label="a")
+    ax.plot(3, 6, "o", color="blue")
+    small = plots.closeup(ax, [0.5, 0.1, 0.4, 0.3], (2, 3), (5, 6))
+    assert (small.get_xlim(), small.get_ylim()) == ((2, 3), (5, 6)) and ax.child_axes == [small]
+    assert [(line.get_color(), line.get_marker()) for line in small.get_lines()] == [("red", "None"), ("blue", "o")]
+    assert small.get_lines()[0].get_xydata().tolist() == [[1, 4], [2, 5], [3, 6]]
+
+
 def test_losses_of_recorded_runs(repository):
     runs = logs.find("nano", scheduler="cosine", horizon=400, seed=0)
     ax = plt.figure().subplots()

@@ -132,7 +132,7 @@ def cuts(
         etas: n schedules.
         rates: fixed base learning rates γ.
         kind: of the bound.
-        circles: whether a circle marks the lowest point of each curve.
+        circles: whether a circle marks the lowest point of each curve, each wider than the one before: those at one place show.
 
     Returns:
         {γ: values of shape (n,)}, with the key None for the best rates.
@@ -143,11 +143,11 @@ def cuts(
     fixed = np.array([at_rates(eta, rates, kind) for eta in etas])
     curves: dict[float | None, np.ndarray] = dict(zip(rates, fixed.T, strict=True))
     curves[None] = np.array([bounds.optimal_lr(eta, kind=kind)[1] for eta in etas])
-    for (rate, values), color in zip(curves.items(), [*style.colors(len(rates), "plasma"), "black"], strict=True):
+    for i, ((rate, values), color) in enumerate(zip(curves.items(), [*style.colors(len(rates), "plasma"), "black"], strict=True)):
         below = {"lw": 4, "zorder": 1.5} if rate is None else {}
         ax.plot(x, values, color=color, label=r"$\gamma^*(c)$" if rate is None else rf"$\gamma$ = {rate}", **below)
         if circles:
-            circle = {"marker": "o", "ms": 10 if rate is None else 6, "mfc": "none", "ls": "none", "clip_on": False, "zorder": 4}
+            circle = {"marker": "o", "ms": 5 + 2 * i, "mfc": "none", "ls": "none", "clip_on": False, "zorder": 4}
             name = "γ*" if rate is None else f"γ = {rate}"
             ax.plot(x[values.argmin()], values.min(), color=color, label=f"best, {name}", **circle)
     return curves
@@ -202,7 +202,7 @@ def curves_only(ax: "Axes", marks: Mapping[str, Any] | None = None, **options: A
 
 
 def legend_of(ax: "Axes", start: str | tuple[str, ...], marks: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """A legend of the lines whose labels start so, or with one of several, and an entry a kind of mark; the rest as of `curves_only`."""
+    """A legend of the lines whose labels start so, or in one of several ways, and of marks as in `curves_only`."""
     lines = [line for line in ax.get_lines() if str(line.get_label()).startswith(start)]
     ax.legend(handles=[*lines, *_marks(marks)], **options)
 
@@ -308,6 +308,23 @@ def inset(ax: "Axes", box: Sequence[float], title: str, xticks: Sequence[float])
     small.set_xticks(xticks)
     style.thousands(small)
     small.tick_params(labelsize=6)
+    return small
+
+
+def closeup(ax: "Axes", box: Sequence[float], xlim: tuple[float, float], ylim: tuple[float, float]) -> "Axes":
+    """A small panel inside another one with all its lines again, between other limits; a frame in the panel says where.
+
+    Args:
+        ax: the panel, drawn.
+        box: left, bottom, width and height as fractions of the panel.
+        xlim, ylim: limits of the small panel.
+    """
+    small = ax.inset_axes((box[0], box[1], box[2], box[3]), xlim=xlim, ylim=ylim)
+    for line in ax.get_lines():
+        look = {"color": line.get_color(), "ls": line.get_linestyle(), "marker": line.get_marker(), "ms": line.get_markersize()}
+        small.plot(line.get_xdata(), line.get_ydata(), lw=0.75 * line.get_linewidth(), **look)
+    small.tick_params(labelsize=6.5)
+    ax.indicate_inset_zoom(small, edgecolor="0.4")
     return small
 
 
