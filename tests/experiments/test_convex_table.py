@@ -48,11 +48,14 @@ def test_norms_are_those_of_linear_decay():
     runs = convex.train(X, y, 0.3 * convex.schedule("linear", T)[None], [0, 4])
     assert found["l1"].shape == (T,) and np.all(found["l1"] >= found["l2"])
     np.testing.assert_allclose(found["l2"], runs["l2"][:, 0].mean(axis=0), rtol=1e-6)
+    double = convex_table.norms("iris", 0.3, [0, 4], epochs=4, double=True)["l2"]
+    assert np.any(double != found["l2"])
+    np.testing.assert_allclose(double, found["l2"], rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore::lastiterate.design.DegenerateSchedule")
 def test_norms_that_vanish_stay_positive(monkeypatch):
-    monkeypatch.setattr(convex, "train", lambda *_: {"l1": np.zeros((2, 1, 5)), "l2": np.ones((2, 1, 5))})
+    monkeypatch.setattr(convex, "train", lambda *_, **__: {"l1": np.zeros((2, 1, 5)), "l2": np.ones((2, 1, 5))})
     found = convex_table.norms("wine", 1.0, [0, 1])
     assert np.all(found["l1"] == np.finfo(np.float32).tiny) and np.all(found["l2"] == 1)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from lastiterate import design
@@ -27,6 +28,14 @@ def excess(table: pd.DataFrame) -> pd.DataFrame:
     return losses / losses.min() - 1
 
 
+def standard_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """Standard errors of `excess` over the seeds, in the same form; that of the best loss, by which it is divided, is left out.
+
+    Args, source: as `excess`.
+    """
+    return _wide(table, "loss_se") / _wide(table, "loss").min()
+
+
 def mean_excess(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over data sets of `excess`, in percent, and its standard error over the seeds (data sets are taken as given).
 
@@ -35,7 +44,7 @@ def mean_excess(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         DataFrame with a row a schedule and the columns "mean excess loss, %" and "standard error".
     """
-    errors = 100 * _wide(table, "loss_se") / _wide(table, "loss").min()
+    errors = 100 * standard_errors(table)
     columns = {
         "mean excess loss, %": 100 * excess(table).mean(axis=1),
         "standard error": np.sqrt((errors**2).sum(axis=1)) / errors.shape[1],
@@ -43,7 +52,9 @@ def mean_excess(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def norms(name: str, lr: float, seeds: Iterable[int], epochs: int = convex.EPOCHS) -> dict[str, NDArray[np.float64]]:
+def norms(
+    name: str, lr: float, seeds: Iterable[int], epochs: int = convex.EPOCHS, double: bool = False
+) -> dict[str, NDArray[np.float64]]:
     """Gradient norms of linear decay on a data set, means over the seeds; where they vanish, the smallest positive float32.
 
     Args:
@@ -51,6 +62,8 @@ def norms(name: str, lr: float, seeds: Iterable[int], epochs: int = convex.EPOCH
         lr: base learning rate.
         seeds: of the batches.
         epochs: of the runs.
+        double: whether to train in float64. On separable data norms fall below what float32 resolves beside 1, and then come out
+            differently on another processor.
 
     Returns:
         {"l1": shape (T,), "l2": shape (T,)}.
@@ -59,7 +72,8 @@ def norms(name: str, lr: float, seeds: Iterable[int], epochs: int = convex.EPOCH
         ValueError, DataError: as `convex.load`.
     """
     X, y = convex.load(name)
-    found = convex.train(X, y, lr * convex.schedule("linear", convex.steps(len(X), epochs))[None], list(seeds))
+    rates, dtype = lr * convex.schedule("linear", convex.steps(len(X), epochs)), torch.float64 if double else torch.float32
+    found = convex.train(X, y, rates[None], list(seeds), dtype=dtype)
     return {kind: np.maximum(found[kind][:, 0].mean(axis=0), np.finfo(np.float32).tiny) for kind in ("l1", "l2")}
 
 
