@@ -34,3 +34,38 @@ def test_the_longer_the_cycle_of_cosine_the_higher_the_bound():  # figure 19
     gamma = bounds.optimal_lr(etas[0])[0]
     assert np.all(np.diff([bounds.omega(gamma * eta, horizons=400) for eta in etas]) > 0)
     assert np.all(np.diff([bounds.optimal_lr(eta)[1] for eta in etas]) > 0)
+
+
+def test_cosine_and_wsd_end_close_together_and_longer_runs_lower():  # figure 1b
+    ends = np.array(
+        [
+            [bounds.omega(gamma * make(T), horizons=T) for T in (22_000, 33_000, 44_000)]
+            for make, gamma in ((schedules.cosine, 0.005), (schedules.wsd, 0.0025))
+        ]
+    )
+    assert np.all(np.abs(ends[1] / ends[0] - 1) < 0.1) and np.all(np.diff(ends, axis=1) < 0)
+
+
+def test_tuned_cosine_is_slightly_lower_than_tuned_wsd():  # figure 2
+    for T in (200, 300, 400, 500, 600):
+        assert 1 < bounds.optimal_lr(schedules.wsd(T))[1] / bounds.optimal_lr(schedules.cosine(T))[1] < 1.1
+
+
+def test_the_bound_of_the_average_iterate_has_no_drop_in_the_cooldown():  # figure 13
+    for kind, bound, faster in (("average", bounds.average_omega, False), ("last", bounds.omega, True)):
+        eta = schedules.wsd(400, 0.2)
+        before, start, within = bound(bounds.optimal_lr(eta, kind=kind)[0] * eta)[[280, 320, 360]]
+        assert (start - within > before - start) == faster
+
+
+def test_no_cooldown_is_best_for_the_average_iterate():  # figure 15
+    tuned = [bounds.optimal_lr(schedules.wsd(400, n / 401), kind="average")[1] for n in range(1, 401)]
+    assert np.all(np.diff(tuned) > -1e-15)
+
+
+def test_a_cooldown_removes_the_logarithm():  # figure 20
+    drift = {
+        make: np.sqrt(16) * bounds.optimal_lr(make(8000))[1] / bounds.optimal_lr(make(500))[1]
+        for make in (schedules.wsd, schedules.constant)
+    }
+    assert abs(drift[schedules.wsd] - 1) < 0.02 < 0.1 < drift[schedules.constant] - 1
