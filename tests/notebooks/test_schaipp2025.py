@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lastiterate import bounds, logs, schedules
+from lastiterate import bounds, logs, schedules, transfer
 from lastiterate.experiments import absolute_error
 
 
@@ -69,3 +69,20 @@ def test_a_cooldown_removes_the_logarithm():  # figure 20
         for make in (schedules.wsd, schedules.constant)
     }
     assert abs(drift[schedules.wsd] - 1) < 0.02 < 0.1 < drift[schedules.constant] - 1
+
+
+def test_a_lowered_rate_and_a_longer_cooldown_end_below_the_same_rate():  # figures 8 and 9
+    gamma, names = bounds.optimal_lr(schedules.wsd(400))[0], ("same rate and cooldown", "lower rate", "longer cooldown")
+    for T in (600, 800, 1000, 1200, 1400):
+        plans = transfer.extension_plans(400, T)
+        same, lower, longer = (bounds.omega(gamma * plans[name], horizons=T) for name in names)
+        assert longer < lower < same
+
+
+def test_the_faster_norms_fall_the_smaller_the_drop_in_the_cooldown():  # figure 6
+    drops = []
+    for alpha in (0.0, -0.5, -1.0):
+        G, eta = np.arange(1, 401) ** alpha, schedules.wsd(400)
+        omega = bounds.omega(bounds.optimal_lr(eta, G)[0] * eta, G)
+        drops.append(1 - omega[-1] / omega[320])
+    assert np.all(np.diff(drops) < 0)
