@@ -1,6 +1,7 @@
-"""Sharpness against the eigenvalues of a Hessian that is written out; alarms."""
+"""Sharpness against the eigenvalues of a Hessian that is written out; scores of alarms."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -52,15 +53,24 @@ def test_preconditioner_is_what_adam_divides_by():
     torch.testing.assert_close(before - p.detach(), 0.1 * p.grad / diagnostics.adam_preconditioner(adam)[0])
 
 
-def test_alarm():
-    quiet = np.ones(50)
-    assert diagnostics.alarm(quiet) is None
-    assert diagnostics.alarm(np.r_[quiet, 3.0]) == 51
-    assert diagnostics.alarm(np.r_[quiet, 3.0], patience=2) is None
-    assert diagnostics.alarm(np.r_[quiet, 3.0, 1.0, 3.0, 3.0], patience=2) == 54
-    gaps = np.full(100, np.nan)
-    gaps[::10] = [1, 1, 1, 1, 1, 1, 9, 9, 9, 9]
-    assert diagnostics.alarm(gaps, window=3) == 61
+def test_over_median_of_what_was_measured():
+    signal = np.full(9, np.nan)
+    signal[[1, 3, 4, 8]] = [1.0, 3.0, 4.0, 7.0]
+    found = diagnostics.over_median(signal, window=2)
+    assert found[4] == 2.0 and found[8] == 2.0 and np.isnan(np.delete(found, [4, 8])).all()
+
+
+def test_scores_are_high_only_after_patience():
+    table = pd.DataFrame(
+        {"step": np.arange(1, 61), "grad norm": 1.0, "update ratio": 2.0, "above bound": 0.0, "sharpness": np.nan}
+    )
+    table.loc[9::10, "sharpness"] = [90, 90, 1, 80, 1, 70]
+    table.loc[49, "grad norm"], table.loc[39:, "above bound"], table.loc[59, "update ratio"] = 5.0, 0.5, 3.0
+    found = diagnostics.scores(table, settled=15)
+    assert found["grad norm"].max() == found["grad norm"][49] == 5 and found["update ratio"][59] == 1.5
+    assert found["sharpness"].dropna().tolist() == [1, 1, 1, 1], "the least of two, and not before the step 15"
+    assert found["above bound"][42] == 0 and found["above bound"][43] == 0.5, "five steps in a row"
+    assert found.index.equals(table.index) and list(found) == list(diagnostics.PATIENCE)
 
 
 def test_first_step():
@@ -96,10 +106,10 @@ def test_the_bounds_fit_is_exact_for_what_has_its_shape():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: diagnostics.alarm(np.ones((2, 2))), "signal must be a 1-D array"),
+        (lambda: diagnostics.over_median(np.ones((2, 2))), "signal must be a 1-D array"),
+        (lambda: diagnostics.over_median([1.0], 0), "window must be an integer >= 1, got 0"),
         (lambda: diagnostics.watched(np.ones(10)), "rates must be of 22 steps or more, for the bound's fit, got 10"),
         (lambda: diagnostics.first_step([True], [1], 0), "patience must be an integer >= 1, got 0"),
-        (lambda: diagnostics.alarm([1.0], factor=0), "factor must be a finite number > 0"),
         (lambda: diagnostics.sharpness(torch.zeros(()), [], iterations=0), "iterations must be an integer >= 1, got 0"),
         (
             lambda: diagnostics.sharpness(torch.zeros(()), [torch.zeros(2)], [torch.ones(3)]),

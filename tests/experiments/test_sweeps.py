@@ -13,7 +13,7 @@ def test_vertex_of_the_bounds_shape():
     assert sweeps.vertex([1, 2, 3], [1, 1.5, 0.5]) != sweeps.vertex([1, 2, 3], [1, 1.5, 0.5]), "NaN at an edge"
 
 
-def test_best_of_each_sweep_and_what_another_rate_costs():
+def test_best_of_each_sweep():
     tried = np.array([1e-3, 2e-3, 4e-3, 8e-3, 16e-3])
     inner = 2e-3 / tried + 100 * tried + 3.0
     falling = 1 / tried
@@ -21,7 +21,13 @@ def test_best_of_each_sweep_and_what_another_rate_costs():
     best = (2e-3 / 100) ** 0.5
     assert found[0] == pytest.approx([best, 2 * (2e-3 * 100) ** 0.5 + 3.0], rel=1e-9)
     assert found[1].tolist() == [16e-3, falling[-1]], "at the edge, as it was measured"
-    sweep = pd.DataFrame([inner, inner + 2], columns=tried)
-    assert sweeps.cost(4e-3, sweep) == 0
-    assert sweeps.cost(2e-3, sweep) == pytest.approx(inner[1] - inner[2])
-    assert sweeps.cost((2e-3 * 4e-3) ** 0.5, sweep) == pytest.approx((inner[1] - inner[2]) / 2)
+
+
+def test_losses_at_other_rates():
+    tried = np.array([1e-3, 2e-3, 4e-3])
+    sweep = pd.DataFrame([[3.0, 1.0, 2.0], [5.0, 3.0, 4.0]], columns=tried, index=[7, 8])
+    assert sweeps.at(2e-3, sweep).tolist() == [1.0, 3.0]
+    assert sweeps.at([(2e-3 * 4e-3) ** 0.5, 1e-3], sweep) == pytest.approx([1.5, 5.0])
+    assert sweeps.at([1e-4, 1.0], sweep).tolist() == [3.0, 4.0], "beyond the rates tried"
+    with pytest.raises(ValueError):
+        sweeps.at([1e-3, 2e-3, 4e-3], sweep)

@@ -1,4 +1,4 @@
-"""What to look at while a run is under way: sharpness, alarms on a signal, and a run of which all signals are measured.
+"""What to look at while a run is under way: sharpness, scores to set an alarm on, and a run of which all signals are measured.
 
 Sharpness is the largest eigenvalue λ of the loss's Hessian, in the metric of the optimizer's preconditioner. Gradient descent
 with rate η is stable along a direction of curvature λ while ηλ < 2; with momentum as an average (β₁ of Adam) while
@@ -9,6 +9,7 @@ with rate η is stable along a direction of curvature λ while ηλ < 2; with mo
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportArgumentType=false
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from lastiterate.experiments import pico
 
 SMOOTH = 9  # steps of the median through which a loss is looked at
 WELL = slice(20, 60)  # steps after which a run has settled and is not yet in trouble: there the bound is fitted to it
+PATIENCE = {"grad norm": 1, "update ratio": 1, "sharpness": 2, "above bound": 5}  # measurements that are high one after the other
 FAR = 10**6  # the step whose batch the sharpness is measured on, one that no run comes to
 
 
@@ -95,36 +97,30 @@ def adam_preconditioner(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return found
 
 
-def alarm(signal: ArrayLike, window: int = 20, factor: float = 2.0, patience: int = 1) -> int | None:
-    """First step at which a signal is `factor` times the median of the `window` entries before it, `patience` times in a row.
+def over_median(signal: ArrayLike, window: int = 20) -> NDArray[np.float64]:
+    """Each entry of a signal over the median of the `window` entries before it.
 
     Args:
         signal: shape (T,); entries that were not measured are NaN.
-        window: measured entries that the median is of, an integer >= 1; there is no alarm before there are so many.
-        factor: > 0.
-        patience: an integer >= 1.
+        window: measured entries that the median is of, an integer >= 1.
 
     Returns:
-        Step number from 1, or None.
+        Array of shape (T,), NaN at the first `window` measured entries and where nothing was measured.
 
     Raises:
         ValueError: on a bad argument.
 
-    >>> alarm([1.0, 1.1, 0.9, 1.0, 5.0, 6.0], window=3)
-    5
+    >>> over_median([1.0, 1.1, 0.9, 1.0, 5.0], window=3)
+    array([nan, nan, nan,  1.,  5.])
     """
     signal = np.asarray(signal, dtype=float)
     if signal.ndim != 1:
         raise ValueError(f"signal must be a 1-D array, got shape {signal.shape}")
-    window, patience = _check.integer("window", window), _check.integer("patience", patience)
-    factor = _check.real("factor", factor, 0.0, open_low=True)
-    measured, row = np.flatnonzero(~np.isnan(signal)), 0
+    window = _check.integer("window", window)
+    measured, found = np.flatnonzero(~np.isnan(signal)), np.full(signal.size, np.nan)
     for i in range(window, measured.size):
-        above = signal[measured[i]] > factor * np.median(signal[measured[i - window : i]])
-        row = row + 1 if above else 0
-        if row == patience:
-            return int(measured[i]) + 1
-    return None
+        found[measured[i]] = signal[measured[i]] / np.median(signal[measured[i - window : i]])
+    return found
 
 
 def first_step(condition: Iterable[bool], steps: Iterable[int], patience: int = 1) -> int | None:
@@ -149,7 +145,7 @@ def first_step(condition: Iterable[bool], steps: Iterable[int], patience: int = 
     return None
 
 
-def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 6) -> pd.DataFrame:
+def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 6, **options: Any) -> pd.DataFrame:
     """Train the small language model of `pico` with AdamW, and measure at each step what might warn of a divergence.
 
     Args:
@@ -157,6 +153,7 @@ def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 
         seed: of weights and data.
         every: steps between measurements of the sharpness.
         iterations: of its power iteration.
+        **options: as `trainer.configure`, such as a shorter context.
 
     Returns:
         DataFrame, a row a step: `step`, `lr`, `loss`; `grad norm`; `update ratio`, norm of the update over that of the weights;
@@ -172,7 +169,7 @@ def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 
     rates, every = _check.schedule(rates, "rates"), _check.integer("every", every)
     if rates.size < WELL.start + 2:
         raise ValueError(f"rates must be of {WELL.start + 2} steps or more, for the bound's fit, got {rates.size}")
-    config, _ = pico.configure(np.ones(rates.size), warmup=0, seed=seed)
+    config, _ = pico.configure(np.ones(rates.size), warmup=0, seed=seed, **options)
     corpus, network = trainer.corpus(config.corpus), trainer.GPT(config.shape)
     network.initialise(seed)
     (optimizer,) = trainer.make_optimizers(network, config)
@@ -189,6 +186,27 @@ def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 
     table["smooth"] = table["loss"].rolling(SMOOTH, min_periods=1).median()
     table["above bound"] = table["smooth"] - bound_fit(table["lr"], table["grad norm"], table["smooth"])
     return table
+
+
+def scores(table: pd.DataFrame, settled: int = 30, window: int = 20) -> pd.DataFrame:
+    """What an alarm on each signal of a `watched` run is set on: it goes off where its score is above a limit.
+
+    Args:
+        table: of `watched`.
+        settled: step up to which there are no scores, as the first turbulence is not over.
+        window: steps before each that gradient norm and update ratio are compared with (`over_median`).
+
+    Returns:
+        DataFrame with the rows of `table` and the columns of PATIENCE: `grad norm` and `update ratio` over their median before,
+        `sharpness` and `above bound` as they are; of each the least of its last PATIENCE measurements, NaN where there are none.
+
+    Source: this project.
+    """
+    raw = table[list(PATIENCE)].copy()
+    for column in ("grad norm", "update ratio"):
+        raw[column] = over_median(raw[column], window)
+    raw = raw.where(table["step"] > settled)
+    return pd.DataFrame({name: raw[name].dropna().rolling(row).min().reindex(raw.index) for name, row in PATIENCE.items()})
 
 
 def bound_fit(rates: ArrayLike, grad_norms: ArrayLike, loss: ArrayLike, well: slice = WELL) -> NDArray[np.float64]:

@@ -55,16 +55,19 @@ def best_of_each(losses: pd.DataFrame) -> NDArray[np.float64]:
     return np.array(found, dtype=float)
 
 
-def cost(lr: float, losses: pd.DataFrame) -> float:
-    """Mean loss at a rate above that of the best rate tried; between rates it is interpolated over their logarithm.
+def at(lr: ArrayLike, losses: pd.DataFrame) -> NDArray[np.float64]:
+    """Loss of each sweep at a rate, interpolated over the rate's logarithm; beyond the rates tried that of the outermost.
 
     Args:
-        lr: learning rate.
+        lr: learning rate, one for all or one a sweep.
         losses: as for `best_of_each`.
 
-    >>> cost(2.0, pd.DataFrame([[3.0, 2.0, 5.0]], columns=[1.0, 4.0, 16.0]))
-    0.5
+    Returns:
+        Array of shape (sweeps,).
+
+    >>> at(2.0, pd.DataFrame([[3.0, 2.0, 5.0], [4.0, 4.0, 5.0]], columns=[1.0, 4.0, 16.0]))
+    array([2.5, 4. ])
     """
-    mean = losses.mean()
     tried = np.log(losses.columns.to_numpy(dtype=float))
-    return float(np.interp(np.log(lr), tried, mean.to_numpy()) - mean.min())
+    rates = np.broadcast_to(np.log(np.asarray(lr, dtype=float)), len(losses))
+    return np.array([np.interp(rate, tried, row) for rate, row in zip(rates, losses.to_numpy(), strict=True)])
