@@ -13,8 +13,13 @@ from lastiterate.companion import manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-BEST = "best for the bound"
-COLORS = {"lower rate": "two_stage", "longer cooldown": "linear", "same rate and cooldown": "wsd", BEST: "optimal"}  # in `style`
+BEST = "best continuation"
+COLORS = {
+    "lower rate": "lower rate",
+    "longer cooldown": "longer cooldown",
+    "same rate and cooldown": "same rate",
+    BEST: BEST,
+}  # in `style`
 
 
 def folder(name: str) -> Path:
@@ -90,7 +95,7 @@ def continuations(spec: str, T1: int, T2: int) -> tuple[dict[str, NDArray], int,
 
     >>> plans, kept, remarks = continuations("wsd:cooldown=0.2", 400, 800)
     >>> list(plans)
-    ['lower rate', 'longer cooldown', 'same rate and cooldown', 'best for the bound']
+    ['lower rate', 'longer cooldown', 'same rate and cooldown', 'best continuation']
     >>> kept, remarks
     (320, ['lower rate: times 0.541 after step 320'])
     """
