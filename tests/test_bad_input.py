@@ -1,5 +1,6 @@
 """Every public function refuses bad input with a ValueError that names the argument, before any work."""
 
+import collections
 import datetime
 import decimal
 import fractions
@@ -288,3 +289,33 @@ def test_what_is_not_installed_is_one_line_with_the_command(missing, monkeypatch
         with pytest.raises(_extras.MissingExtra, match=rf'{missing}, .* pip install "lastiterate\[{extra}\]"$'):
             call()
     assert design.optimal(9, cap=1e3)[1] == pytest.approx(design.optimal(9)[1], rel=1e-14), "the closed form needs none of them"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0, np.array(True)],
+        collections.deque([1.0, True]),
+        [1.0, np.array("2020", "M8[Y]")],
+        [1.0, np.ma.masked_array([2.0], [True])],
+    ],
+)
+def test_what_is_hidden_in_a_list_is_no_number_either(value):
+    for call in (bounds.omega, schedules.warmup, design.smooth, lambda eta: bounds.omega([1.0, 1.0], G=eta)):
+        with pytest.raises(ValueError, match="must be a"):
+            call(*([value, 1] if call is schedules.warmup else [value]))
+
+
+def test_products_that_leave_float64_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"lr \* eta must be finite"):
+        schedules.write_csv(tmp_path / "o.csv", [10, 1.0], lr=1e308)
+    with pytest.raises(ValueError, match=r"lr \* eta must have a positive step"):
+        schedules.write_csv(tmp_path / "o.csv", [1e-320], lr=1e-10)
+    with pytest.raises(ValueError, match="lr must be in"):
+        transfer.fit_lr([1e-310, 2e-310, 4e-310], [3.4, 3.1, 3.2])
+    with pytest.raises(ValueError, match="cycle must be"):
+        schedules.cosine(10, cycle=1e30)
+    assert schedules.at_tokens([1, 0.5, 0.25], [1e308] * 3).tolist() == [1, 0.5, 0.25]
+    for spec in ("wsd:cooldown=1_0e-1", "wsd:cooldown=٠.٥", "wsd:warmup=1_0"):
+        with pytest.raises(ValueError, match="must be"):
+            schedules.named(spec, 40)

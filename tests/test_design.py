@@ -1,3 +1,4 @@
+import contextlib
 import warnings
 
 import mpmath as mp
@@ -387,3 +388,28 @@ def test_known_refinement_that_overflowed():
     with pytest.warns(design.DegenerateSchedule):
         eta = design.refine([1e170] * 9 + [1], window=0.2)
     np.testing.assert_allclose(eta, [1] * 9 + [0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("more", [{}, {"warmup": 5}, {"cap": 0.3}])
+def test_rates_that_must_not_rise_under_norms_that_jump(seed, more):
+    G = 10 ** np.random.default_rng(seed).uniform(-1, 1, 12)
+    eta, bound, certificate = design.optimal(12, G, monotone=True, **more)
+    assert certificate["gap"] < 1e-3
+    start = more.get("warmup", 1) - 1
+    assert np.all(np.diff(eta[start:]) <= 0)
+    other = np.minimum(1, np.arange(1, 13) / (start + 1)) * np.linspace(1, 0.1, 12)
+    if not more.get("cap"):
+        assert bound <= bounds.optimal_lr(other, G)[1]
+
+
+def test_a_solver_that_finds_nothing_says_so():
+    G = 10 ** np.random.default_rng(0).uniform(-3, 3, 40)
+    with contextlib.suppress(RuntimeError):
+        assert design.optimal(40, G, monotone=True)[2]["gap"] < 1e-3
+
+
+@pytest.mark.parametrize("power", [1e15, 5e299, 1e300, 1.7e308])
+def test_a_huge_power_leaves_the_smallest_norm(power):
+    assert design.refine([2.0, 3, 1, 4, 5], power=power, window=0) == pytest.approx([1, 0, 0, 0, 0])
+    assert design.refine([1, 0.82, 0.64, 0.46, 0.28, 0.1], power=power, window=0) == pytest.approx([0, 0, 0, 0, 1, 0])

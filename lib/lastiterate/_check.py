@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,16 @@ def numbers(name: str, value: Any, kinds: str = "iuf", said: str = "an array of 
 
 def _has_strangers(value: object) -> bool:
     """Whether something is, or is a list that holds, what `np.asarray` would silently make a number of: masks, bools."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         kinds = {type(v) for v in value}  # few, also in long lists
         if kinds <= {int, float}:
             return False
-        return any(isinstance(v, bool | np.bool_ | np.timedelta64) or _has_strangers(v) for v in value)
+        return any(isinstance(v, bool | np.bool_ | np.timedelta64) or _is_array_of_them(v) or _has_strangers(v) for v in value)
     return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+
+
+def _is_array_of_them(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "bmM"
 
 
 def array(name: str, value: Any) -> NDArray[np.float64]:

@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from lastiterate import _extras
-from lastiterate.bounds import best_tail, omega, prefix_terms
+from lastiterate.bounds import best_tail, omega, optimal_lr, prefix_terms
 
 FULL = 5000  # free steps up to which each has a rate of its own in the program at once
 GROWTH = 0.005  # of the blocks beyond: length over distance from the end (and from the start, where there is a warmup)
@@ -105,9 +106,19 @@ def at_cap(G: Array, D: float, prefix: Array, cap: float, warmup: int) -> Array 
 
 
 def solve(
-    G: Array, D: float, prefix: Array, cap: float | None, monotone: bool, warmup: int, blocks: NDArray[np.int_] | None = None
+    G: Array,
+    D: float,
+    prefix: Array,
+    cap: float | None,
+    monotone: bool,
+    warmup: int,
+    blocks: NDArray[np.int_] | None = None,
+    falling: bool = False,
 ) -> tuple[Array, Array, float, float, float]:
-    """(rates, c, constant, primal, dual): the program's solution, what `lower_bound` needs, and the solver's own values."""
+    """(rates, c, constant, primal, dual): the program's solution, what `lower_bound` needs, and the solver's own values.
+
+    `falling` takes its units from rates that do not rise, for norms that jump from step to step.
+    """
     cp: Any = _extras.require("cvxpy", "solvers")  # slow to import, and only needed here
     _extras.require("clarabel", "solvers")
 
@@ -119,6 +130,11 @@ def solve(
     P = dual_recursion(G[k:])
     unit, allowed = best_tail(prefix, G[:k], D, P[0]), highest(prefix, cap, monotone) * n
     shape = touching(G[k:], P, 1.0) if unit < allowed else np.full(n, 1 / n)
+    if falling and unit < allowed:
+        start = warmup - 1 if warmup else 0
+        shape[start:] = isotonic_regression(shape[start:], increasing=False).x
+        shape[:start] = np.arange(1, start + 1) / max(warmup, 1) * shape[start]
+        unit = unit if k else min(allowed, optimal_lr(shape, G, D)[0] * float(shape.sum()))
     unit, typical = min(unit, allowed), np.add.reduceat(shape, edges[:-1])  # sums over blocks
     sums = np.cumsum(typical[::-1])[::-1]
     weight = np.add.reduceat(np.square(G[k:]), edges[:-1]) / m * unit**2 / D**2 / m
@@ -142,16 +158,16 @@ def solve(
         objective = objective + (noise / D**2 / height) @ q
     scale = typical * unit / m  # of the rates
     capped = None if cap is None else x <= cap / scale
-    rising = falling = first = None
+    rising = sinking = first = None
     at = 0
     if warmup:
         at = int(np.searchsorted(edges, warmup - 1))  # the block that is step W alone
         centres = (edges[:at] + edges[1 : at + 1] + 1) / 2
         rising = x[:at] <= cp.multiply(centres / warmup * scale[at] / scale[:at], x[at]) if at else None
     if monotone:
-        falling = cp.multiply(scale[at + 1 :] / scale[at:-1], x[at + 1 :]) <= x[at:-1] if m.size > at + 1 else None
+        sinking = cp.multiply(scale[at + 1 :] / scale[at:-1], x[at + 1 :]) <= x[at:-1] if m.size > at + 1 else None
         first = x[0] <= prefix[-1] / scale[0] if k else None
-    constraints += [constraint for constraint in (capped, rising, falling, first) if constraint is not None]
+    constraints += [constraint for constraint in (capped, rising, sinking, first) if constraint is not None]
     problem = cp.Problem(cp.Minimize(objective), constraints)
     accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-10)
     data, chain, inverse_data = problem.get_problem_data(cp.CLARABEL, solver_opts=accuracy)
@@ -169,7 +185,7 @@ def solve(
 
     lam, rise = multiplier(capped, scale) / m, multiplier(rising, scale[:at]) / m[:at]
     mu = np.zeros(m.size + 1)  # at the edges of the blocks; linear in between
-    mu[0], mu[at + 1 : -1] = multiplier(first, scale[:1])[0], multiplier(falling, scale[at:-1])
+    mu[0], mu[at + 1 : -1] = multiplier(first, scale[:1])[0], multiplier(sinking, scale[at:-1])
     c = np.repeat(-lam + np.diff(mu) / m, m)
     steps = np.arange(1, n + 1)
     if at:
@@ -183,7 +199,10 @@ def solve(
         touching(G[k:], dual_recursion(G[k:], c), float(found @ m), c),
     )
     candidates = [np.append(prefix, _feasible(rates, prefix, cap, monotone, warmup)) for rates in candidates]
-    rates = min((rates for rates in candidates if rates[-1] > 0), key=lambda rates: omega(rates, G, D, horizons=G.size))
+    candidates = [rates for rates in candidates if rates[-1] > 0]
+    if not candidates:
+        raise RuntimeError(f"Clarabel found no optimum for T = {G.size}: its last rate is 0; {HINT}")
+    rates = min(candidates, key=lambda rates: omega(rates, G, D, horizons=G.size))
     return rates, c, constant, float(solution.obj_val * value), float(solution.obj_val_dual * value)
 
 

@@ -17,6 +17,7 @@ For constant G, P_k falls like 4G²/(T − k) away from the end, so Ω* ≈ 2DG/
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
@@ -112,7 +113,7 @@ def optimal(
     if not taken.size and cap is None:  # then the scale is free, and this is the best one
         lr, bound = bounds.optimal_lr(eta, G, D)
     lower_bound = bound if lower_bound is None else lower_bound
-    gap = float(bound / lower_bound - 1)
+    gap = float(bound / lower_bound - 1) if lower_bound > 0 else math.inf
     if more and gap > 1e-3:
         raise RuntimeError(
             f"Clarabel found no optimum (gap {gap:.0e}): G or the rates span too many powers of ten; {_program.HINT}"
@@ -175,13 +176,24 @@ def _best(
             raise ValueError("G must not fall and rise so far: the best rates span more powers of ten than float64 has")
         lower_bound = _program.lower_bound(G, D, prefix, S) if k else D * math.sqrt(P[0])
         return np.append(prefix, free), lower_bound, {}
-    rates, lower_bound, more = np.zeros(0), 0.0, {}
-    for blocks in (_program.blocks(n, warmup), None) if n > _program.FULL else (None,):
-        rates, c, constant, primal, dual = _program.solve(G, D, prefix, None if loose else cap, monotone, warmup, blocks)
-        lower_bound = _program.lower_bound(G, D, prefix, float(rates[k:].sum()), c, constant)
-        more = {"solver_primal": primal, "solver_dual": dual}
-        if bounds.omega(rates, G, D, horizons=G.size) < (1 + GAP) * lower_bound:
+    rates, lower_bound, more, gap, failed = np.zeros(0), 0.0, {}, math.inf, None
+    in_blocks = (_program.blocks(n, warmup), None) if n > _program.FULL else (None,)
+    for blocks, falling in itertools.product(in_blocks, (False, True) if monotone else (False,)):
+        try:
+            found, c, constant, primal, dual = _program.solve(
+                G, D, prefix, None if loose else cap, monotone, warmup, blocks, falling
+            )
+        except RuntimeError as error:
+            failed = error
+            continue
+        below = _program.lower_bound(G, D, prefix, float(found[k:].sum()), c, constant)
+        over = bounds.omega(found, G, D, horizons=G.size) / below - 1 if below > 0 else math.inf
+        if over < gap or not rates.size:
+            rates, lower_bound, more, gap = found, below, {"solver_primal": primal, "solver_dual": dual}, over
+        if gap < GAP:
             break
+    if failed and not rates.size:
+        raise failed
     if loose and cap is not None and rates[k:].max() > cap:  # it binds after all
         return _best(G, D, prefix, cap, monotone, warmup, "clarabel")
     return rates, lower_bound, more
@@ -250,9 +262,7 @@ def _products(norms: Array, power: float) -> Array:
     # In logarithms, base 2. Going backwards from the end, a sum is in units of 2^base, and base moves up, as often as it must,
     # to a weight that is 2^500 times as large: what it loses by that is nothing beside that weight.
     (m, e), low = np.frexp(norms), np.argmin(norms)
-    with np.errstate(over="ignore"):
-        log = -power * ((e - e[low]) + np.log2(m / m[low]))
-    log = np.maximum(log, -1e300)  # of a power above 1e300
+    log = -min(power, 1e280) * ((e - e[low]) + np.log2(m / m[low]))  # of a larger power the limit is the same
     behind = log[:0:-1]
     highest = np.maximum.accumulate(behind)
     sums, bases, start, carried = np.empty(behind.size), np.empty(behind.size), 0, 0.0

@@ -100,6 +100,8 @@ def fit_lr(lr: ArrayLike, loss: ArrayLike) -> tuple[float, float, tuple[float, f
         raise ValueError(f"loss must be {lr.size} finite numbers, one a rate, got shape {loss.shape}")
     if not lr.all() or np.unique(lr).size < 3:
         raise ValueError(f"lr must have at least three different positive rates, got {np.unique(lr)}")
+    if not _wide.ordinary(lr):
+        raise ValueError(f"lr must be in [1e-{_wide.SPAN}, 1e{_wide.SPAN}], got {lr.min():g} to {lr.max():g}")
     columns = np.stack([1 / lr, lr, np.ones_like(lr)], axis=1)
     scale = columns.max(axis=0)
     A, B, C = (np.linalg.lstsq(columns / scale, loss, rcond=None)[0] / scale).tolist()

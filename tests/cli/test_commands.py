@@ -140,3 +140,42 @@ def test_exponents_that_are_refused(capsys, tmp_path, options, words):
     table.write_text("lr,horizon,loss\nx,2,3\n")
     command = ["transfer", "wsd", "linear", "--steps", "80", *(option.format(table) for option in options)]
     assert cli.main(command) == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("global_step,eta,loss\n1,1,3.5", "a file that this command did not write"),
+        ("step,eta,grad_norm\n1,1,2", "a file that this command did not write"),
+    ],
+)
+def test_out_is_never_another_file(capsys, tmp_path, heading, words):
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text(heading)
+    assert cli.main(["extend", "--from", "40", "--to", "60", "--out", str(foreign)]) == 2
+    assert words in capsys.readouterr().err and foreign.read_text() == heading
+
+
+def test_out_is_never_what_is_read(capsys, tmp_path):
+    prefix = tmp_path / "prefix.csv"
+    prefix.write_text("step,eta\n1,1\n2,1\n3,0.5\n")
+    command = ["optimal", "--steps", "20", "--prefix", str(prefix), "--rate", "0.1", "--out", str(prefix)]
+    assert cli.main(command) == 2 and "which this command reads" in capsys.readouterr().err
+    assert prefix.read_text().count("\n") == 4
+
+
+def test_norms_that_the_solver_cannot_do_are_no_bug(capsys, tmp_path):
+    log = tmp_path / "span.csv"
+    norms = [15.4, 0.0077, 84, 0.14, 715, 0.07, 215, 0.34, 270, 55]
+    log.write_text("step,grad_norm\n" + "".join(f"{t},{norm}\n" for t, norm in enumerate(norms, 1)))
+    status = cli.main(["optimal", "--steps", "10", "--grad-norms", str(log), "--D", "69", "--monotone"])
+    assert status == 0 or "Clarabel found no optimum" in capsys.readouterr().err
+
+
+def test_files_that_break_off_or_hold_huge_numbers(capsys, tmp_path):
+    broken, huge = tmp_path / "z.csv.gz", tmp_path / "j.jsonl"
+    broken.write_bytes(b"\x1f\x8b\x08bad")
+    huge.write_text('{"step":%s,"grad_norm":1}\n{"step":2,"grad_norm":2}\n' % ("9" * 400))
+    for path in (broken, huge):
+        assert cli.main(["refine", str(path), "--out", str(tmp_path / "r.csv")]) == 2
+        assert path.name in capsys.readouterr().err

@@ -178,7 +178,10 @@ def test_csv_gives_the_same_array(tmp_path_factory, eta):
         ("", "is empty"),
         ("a,b\n1,2\n", "must have a column 'eta', or one column only; it has 'a', 'b'"),
         ("step,eta\n1,1\n2,x\n", r"row 3 must have a number, got \['2', 'x'\]"),
-        ("step,eta\n1\n", r"row 2 must have a number, got \['1'\]"),
+        ("step,eta\n1\n", r"row 2 must have 2 cells, as the heading, got \['1'\]"),
+        ("eta\n1,0\n0,5\n", r"row 2 must have 1 cells, as the heading, got \['1', '0'\]"),
+        ("step,eta\n10,0.1\n5,1\n", "must have steps 1, 2, 3, … in this order, got '10' in row 2"),
+        ("eta\n1_0\n", r"row 2 must have a number, got \['1_0'\]"),
         ("eta\n-1\n", "must not be negative"),
     ],
 )

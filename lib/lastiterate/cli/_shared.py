@@ -85,14 +85,15 @@ def columns(rows: list[list[str]]) -> list[str]:
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def output(path: str | Path, suffix: str, ours: bytes, name: str = "out") -> Path:
+def output(path: str | Path, suffix: str, ours: bytes, name: str = "out", inputs: Iterable[str | None] = ()) -> Path:
     """The path of a file to write; a file that is there already is replaced only where it is one that this command wrote.
 
     Args:
         path: file name.
         suffix: that it must have.
-        ours: bytes that a file of this command begins with, or has among its first thousand.
+        ours: of a table, the columns that a file of this command begins with; else bytes among its first thousand.
         name: of the option, for the message.
+        inputs: files that the command reads, which it never replaces.
 
     Raises:
         ValueError: for another suffix, a folder, or a file that would be lost.
@@ -103,8 +104,11 @@ def output(path: str | Path, suffix: str, ours: bytes, name: str = "out") -> Pat
     if path.is_dir():
         raise ValueError(f"{name} must be a file name, got the folder {str(path)!r}")
     if path.exists():
+        if any(given and Path(given).exists() and path.samefile(given) for given in inputs):
+            raise ValueError(f"{name} must not be {str(path)!r}, which this command reads: name another")
         with path.open("rb") as file:
-            if ours not in file.read(1000):
+            start = file.read(1000)
+            if start.split(b"\n")[0].strip() not in (ours, ours + b",lr") if suffix == ".csv" else ours not in start:
                 raise ValueError(f"{name} must not be {str(path)!r}, a file that this command did not write: name another")
     return path
 

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out and len(args.schedules) > 1:
         raise ValueError(f"out needs a single schedule, got {len(args.schedules)}")
-    out = args.out and _shared.output(args.out, ".csv", b"step,lr,omega")
+    out = args.out and _shared.output(args.out, ".csv", b"step,lr,omega", inputs=[args.grad_norms])
     at = args.lr is not None
     if at:
         _check.real("lr", args.lr, 0.0, open_low=True)

@@ -40,9 +40,12 @@ def run(args: argparse.Namespace) -> int:
         if rate is None:
             raise ValueError("rate must be given with --taken: the learning rate of the steps that were taken")
         prefix = np.full(args.taken, rate)
-    out = args.out and _shared.output(args.out, ".csv", b"step,eta")
+    out = args.out and _shared.output(args.out, ".csv", b"step,eta", inputs=[args.prefix, args.grad_norms])
     G = _shared.grad_norms(args, T)
-    eta, best, more = design.optimal(T, G, args.D, prefix, args.cap, args.monotone, args.warmup)
+    try:
+        eta, best, more = design.optimal(T, G, args.D, prefix, args.cap, args.monotone, args.warmup)
+    except RuntimeError as error:  # the solver's word, and no bug
+        raise ValueError(str(error)) from None
     free = design.optimal(T, G, args.D)[1]
     linear = bounds.optimal_lr(schedules.linear(T), G, args.D)[1]
     rows = [

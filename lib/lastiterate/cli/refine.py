@@ -26,9 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     from lastiterate import bounds, design, logs, schedules
 
-    out = _shared.output(args.out or f"{Path(args.log).stem}.refined.csv", ".csv", b"step,eta")
-    if out.exists() and Path(args.log).exists() and out.samefile(args.log):
-        raise ValueError(f"out must not be the log itself, got {str(out)!r}")
+    out = _shared.output(args.out or f"{Path(args.log).stem}.refined.csv", ".csv", b"step,eta", inputs=[args.log])
     picture = _shared.output(out.with_suffix(".png"), ".png", b"lastiterate refine", "the picture beside out")
     norms = logs.norms(args.log, args.column, args.run_name, args.trim, args.fill)
     eta = design.refine(norms, args.power, args.window, args.horizon)

@@ -18,6 +18,7 @@ import gzip
 import json
 import os
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -30,7 +31,8 @@ from lastiterate.logs.names import COLUMNS, EXTRA, choose, quoted, run_column
 
 CHUNK = 500_000  # rows of a CSV file that are in memory as text at a time
 SUFFIXES = (".csv", ".tsv", ".txt", ".log", ".out", ".parquet", ".json", ".jsonl", ".ndjson")
-UNREADABLE = (OSError, RecursionError, UnicodeError, csv.Error, KeyError, TypeError, AttributeError, pd.errors.ParserError)
+UNREADABLE = (OSError, RecursionError, UnicodeError, csv.Error, KeyError, TypeError, AttributeError, OverflowError)
+UNREADABLE += (EOFError, zlib.error, pd.errors.ParserError)
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # that a file's first bytes name
 
 
@@ -119,16 +121,7 @@ def rows(path: Path, wanted: Callable[[list[str]], list[str]] = list) -> pd.Data
                 found = reader(lines)
         else:
             return _csv(path, wanted)
-    except (
-        OSError,
-        RecursionError,
-        UnicodeError,
-        csv.Error,
-        KeyError,
-        TypeError,
-        AttributeError,
-        pd.errors.ParserError,
-    ) as error:
+    except UNREADABLE as error:
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read: {said}") from None
     except ValueError as error:

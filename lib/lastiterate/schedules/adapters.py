@@ -88,7 +88,10 @@ def to_optax(eta: ArrayLike, lr: float = 1.0) -> Callable[[Any], Any]:
     >>> [float(schedule(count)) for count in range(5)]
     [0.5, 0.375, 0.25, 0.125, 0.125]
     """
-    rates = _check.real("lr", lr, 0.0, open_low=True) * _check.schedule(eta)
+    lr, eta = _check.real("lr", lr, 0.0, open_low=True), _check.schedule(eta)
+    with np.errstate(over="ignore", under="ignore"):
+        rates = lr * eta
+        _check.schedule(rates.astype(np.float32), "lr * eta, in float32,")
     _extras.require("jax", "adapters")
     import jax.numpy as jnp  # here, because this module is used without JAX elsewhere
 

@@ -109,5 +109,6 @@ def at_tokens(eta: ArrayLike, batch: ArrayLike) -> NDArray[np.float64]:
     rates, tokens = _check.schedule(eta), _check.array("batch", batch)
     if not tokens.all():
         raise ValueError(f"batch must be positive, got 0 at step {np.flatnonzero(tokens == 0)[0] + 1}")
+    tokens = tokens / tokens.max()  # so that no sum leaves float64
     seen = np.append(0.0, np.cumsum(tokens)[:-1]) / tokens.sum()
     return np.interp(1 + rates.size * seen, np.arange(1, rates.size + 1), rates)

@@ -81,7 +81,7 @@ def cosine(T: int, final: float = 0.0, cycle: float = 1.0) -> Array:
     Args:
         T: number of steps, an integer in 1..10⁸.
         final: value e at the bottom of the cosine, in [0, 1].
-        cycle: length of the half wave as a multiple of T + 1, > 0; with 1 the bottom is at step T + 1, with more it is
+        cycle: length of the half wave as a multiple of T + 1, in (0, 10⁹]; with 1 the bottom is at step T + 1, with more it is
             not reached, with less the rate rises again.
 
     Returns:
@@ -97,7 +97,7 @@ def cosine(T: int, final: float = 0.0, cycle: float = 1.0) -> Array:
     """
     T = _check.steps("T", T)
     final = _check.real("final", final, 0.0, 1.0)
-    n = _check.floor(_check.real("cycle", cycle, 0.0, open_low=True) * (T + 1))
+    n = _check.floor(_check.real("cycle", cycle, 0.0, 1e9, open_low=True) * (T + 1))
     if n < 2:
         raise ValueError(f"cycle must be at least 2/(T + 1) = {2 / (T + 1):g} (two steps), got {cycle!r}")
     # ½(1 + cos πx) = sin²(π(1 − x)/2), which keeps its relative accuracy towards the bottom

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import inspect
 import io
@@ -145,12 +146,10 @@ def _value(key: str, text: str) -> Any:
         if not all(parts) or any("[" in part or "]" in part for part in parts):
             raise ValueError(f"{key} must be a list such as [30,60], got {_check.shown(text)}")
         return [_value(key, part) for part in parts]
+    with contextlib.suppress(ValueError):  # no integer, or one of thousands of digits
+        return int(text) if "_" not in text and text.isascii() else text
     try:
-        return int(text)
-    except ValueError:  # no integer, or one of thousands of digits
-        pass
-    try:
-        number = float(text)
+        number = _number(text)
     except ValueError:
         return text
     return int(number) if number.is_integer() and "." not in text else number  # 4e4 steps
@@ -181,7 +180,10 @@ def write_csv(path: str | os.PathLike, eta: ArrayLike, lr: float | None = None) 
     if path.is_dir():
         raise ValueError(f"path must be a file name, got the folder {str(path)!r}")
     rates, text = _check.schedule(eta), io.StringIO()
-    lr = None if lr is None else _check.real("lr", lr, 0.0, open_low=True)
+    if lr is not None:
+        lr = _check.real("lr", lr, 0.0, open_low=True)
+        with np.errstate(over="ignore", under="ignore"):
+            _check.schedule(lr * rates, "lr * eta")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "eta"] + (["lr"] if lr else []))
     for t, value in enumerate(rates.tolist(), 1):
@@ -217,13 +219,29 @@ def read_csv(path: str | os.PathLike) -> NDArray[np.float64]:
         has = ", ".join(repr(column[:30]) for column in heading[:20])
         raise ValueError(f"schedule {path} must have a column 'eta', or one column only; it has {has}")
     column, values = heading.index("eta") if "eta" in heading else 0, []
+    step = heading.index("step") if "step" in heading else None
     for number, row in enumerate(rows, 1):
+        if len(row) != len(heading):
+            raise ValueError(
+                f"schedule {path}: row {number} must have {len(heading)} cells, as the heading, got {_check.shown(row)}"
+            )
         try:
-            values.append(float(row[column]))
-        except (ValueError, IndexError):
+            values.append(_number(row[column]))
+        except ValueError:
             if number > 1:
                 raise ValueError(f"schedule {path}: row {number} must have a number, got {_check.shown(row)}") from None
+            continue
+        if step is not None and row[step].strip() not in (str(len(values)), str(len(values) - 1), f"{len(values)}.0"):
+            said = f"steps 1, 2, 3, … in this order, got {_check.shown(row[step])} in row {number}"
+            raise ValueError(f"schedule {path} must have {said}")
     return _check.schedule(values, f"schedule {path}")
+
+
+def _number(text: str) -> float:
+    """A number as files and specs write it, without what only Python allows, such as 1_000."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)
 
 
 def _rows(path: Path) -> list[list[str]]:
