@@ -194,7 +194,10 @@ def numbers(name: str, table: pd.DataFrame, first: int = 1) -> pd.DataFrame:
         given = table[column]
         if given.dtype.kind in "iuf":
             continue
-        values = pd.to_numeric(given, errors="coerce")
+        try:
+            values = pd.to_numeric(given, errors="coerce")
+        except OverflowError:  # an integer that float64 cannot hold
+            raise ValueError(f"{name}: column {column!r} must have numbers below 1.8e308") from None
         bad = np.flatnonzero(values.isna() & given.notna())
         if bad.size or given.dtype.kind not in "OT":
             value = given.iloc[bad[0]] if bad.size else given.iloc[0]
