@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lastiterate import bounds, logs, schedules
-from lastiterate.companion import plots, style
+from lastiterate.companion import plots, run_plots, style
 
 ETAS = {"short": schedules.linear(20), "long": schedules.wsd(50, 0.4)}
 
@@ -104,7 +104,7 @@ def test_fitted_finds_the_rate_that_was_put_in(bars):
     ax = plt.figure().subplots()
     lr = np.repeat([1e-3, 2e-3, 4e-3, 8e-3], 2)
     loss = 3e-4 / lr + 30 * lr + 2 + np.tile([0.01, -0.01], 4)  # two seeds about the bound's shape
-    best, mean = plots.fitted(ax, lr, loss, "red", "runs", star="lowest", bars=bars)
+    best, mean = run_plots.fitted(ax, lr, loss, "red", "runs", star="lowest", bars=bars)
     assert best == pytest.approx(np.sqrt(1e-5))
     assert mean.to_dict() == pytest.approx({1e-3: 2.33, 2e-3: 2.21, 4e-3: 2.195, 8e-3: 2.2775})
     points, fit, star = ax.get_lines()
@@ -120,13 +120,13 @@ def test_fitted_finds_the_rate_that_was_put_in(bars):
 
 def test_fitted_refuses_a_sweep_without_a_minimum():
     with pytest.raises(ValueError, match="both sides of the best rate"):
-        plots.fitted(plt.figure().subplots(), [1e-3, 2e-3, 4e-3], [3.0, 2.0, 1.0], "red", "runs")
+        run_plots.fitted(plt.figure().subplots(), [1e-3, 2e-3, 4e-3], [3.0, 2.0, 1.0], "red", "runs")
 
 
 def test_points_of_a_sweep_can_be_drawn_beside_their_rates():
     ax = plt.figure().subplots()
     lr = np.array([1e-3, 2e-3, 4e-3, 8e-3])
-    plots.fitted(ax, lr, 3e-4 / lr + 30 * lr, "red", "runs", dodge=1.02)
+    run_plots.fitted(ax, lr, 3e-4 / lr + 30 * lr, "red", "runs", dodge=1.02)
     points, fit, _ = ax.get_lines()
     np.testing.assert_allclose(points.get_xdata(), 1.02 * lr)
     assert fit.get_xdata()[0] == lr[0]
@@ -135,19 +135,19 @@ def test_points_of_a_sweep_can_be_drawn_beside_their_rates():
 def test_rate_gaps_leave_one_rate_out():
     lr = np.array([5e-4, 1e-3, 2e-3, 4e-3, 8e-3])
     losses = pd.DataFrame({c: best**2 / lr + lr for c, best in ((0.2, 1e-3), (1.0, 2e-3))}, index=lr)
-    gaps = plots.rate_gaps(losses)
+    gaps = run_plots.rate_gaps(losses)
     assert gaps[0.2][:3] == pytest.approx((np.log(2),) * 3) and gaps[1.0][:3] == (0, 0, 0)
     losses.loc[1e-3, 0.2] -= 1e-4  # one point off the curve: without it the gap is as before
-    low, high = plots.rate_gaps(losses)[0.2][1:3]
+    low, high = run_plots.rate_gaps(losses)[0.2][1:3]
     assert low < np.log(2) + 1e-9 and high > np.log(2) - 1e-9 and low < high - 1e-3
     with pytest.raises(ValueError, match=r"none at c = \[0.2\]"):
-        plots.rate_gaps(pd.DataFrame({0.2: lr}, index=lr))
+        run_plots.rate_gaps(pd.DataFrame({0.2: lr}, index=lr))
 
 
 def test_rate_gaps_keep_a_rate_that_a_fit_cannot_do_without():
     lr = np.array([5e-4, 1e-3, 2e-3, 4e-3])
     losses = pd.DataFrame({c: best**2 / lr + lr for c, best in ((0.2, 1e-3), (1.0, 3e-3))}, index=lr)
-    assert plots.rate_gaps(losses)[0.2][:3] == pytest.approx((np.log(3),) * 3)  # without 4e-3 the second has no minimum
+    assert run_plots.rate_gaps(losses)[0.2][:3] == pytest.approx((np.log(3),) * 3)  # without 4e-3 the second has no minimum
 
 
 def test_inset_lies_in_its_panel():
@@ -172,7 +172,7 @@ def test_closeup_has_the_lines_again():
 def test_losses_of_recorded_runs(repository):
     runs = logs.find("nano", scheduler="cosine", horizon=400, seed=0)
     ax = plt.figure().subplots()
-    found = plots.losses(ax, runs, ["red"] * len(runs), "{scheduler}, lr {lr:g}", lw=1)
+    found = run_plots.losses(ax, runs, ["red"] * len(runs), "{scheduler}, lr {lr:g}", lw=1)
     assert list(found) == list(runs.index) and len(ax.get_lines()) == len(runs)
     for line, (run, row) in zip(ax.get_lines(), runs.iterrows(), strict=True):
         assert line.get_label() == f"cosine, lr {row['lr']:g}"

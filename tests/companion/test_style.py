@@ -108,3 +108,16 @@ def test_band_is_the_mean_and_the_range_over_runs(folder):
     assert ax.get_lines()[0].get_xydata().tolist() == [[1, 5], [3, 2]]
     assert {tuple(p) for p in ax.collections[0].get_paths()[0].vertices.tolist()} == {(1, 4), (1, 6), (3, 2)}
     plt.close(fig)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_ticks_are_plain_numbers_and_no_others(axis):
+    fig, ax = plt.subplots()
+    ax.set(xscale="log", yscale="log", xlim=(0.001, 1), ylim=(0.001, 1))
+    style.ticks(ax, [0.002, 0.05], axis)
+    of = {"x": ax.xaxis, "y": ax.yaxis}
+    assert [label.get_text() for label in of[axis].get_ticklabels()] == ["0.002", "0.05"] and not len(
+        of[axis].get_minorticklocs()
+    )
+    assert len(of[{"x": "y", "y": "x"}[axis]].get_minorticklocs()), "the other axis keeps its own"
+    plt.close(fig)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lastiterate.logs import find, select
+from lastiterate.logs import find, load, select
 
 TABLE = pd.DataFrame({"scheduler": ["wsd", "wsd", "cosine"], "cooldown": [0.2, 0.4, np.nan], "lr": [1e-3] * 3}, index=list("abc"))
 

@@ -1,4 +1,4 @@
-"""Drawings that several notebooks share: a schedule beside its bound, sweeps over the rate, the loss of runs.
+"""Drawings that several notebooks share: a schedule beside its bound, sweeps over the rate, insets, bands (of runs: `run_plots`).
 
 Each draws on axes that it is given (`tuned` makes its own) and returns the numbers that were drawn. Where there are several
 schedules they come as ``{label: schedule}``. `kind` names the bound: "last" for the last iterate, `bounds.omega`, "average" for
@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from lastiterate import _check, bounds, logs, schedules, transfer
-from lastiterate.companion import claims, style
+from lastiterate import _check, bounds, schedules
+from lastiterate.companion import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -215,85 +214,6 @@ def _marks(marks):
     return [Line2D([], [], **{"ls": "none", "color": "0.35", "ms": 6, "label": label, **look}) for label, look in looks.items()]
 
 
-def fitted(
-    ax: "Axes",
-    lr: ArrayLike,
-    loss: ArrayLike,
-    color: str,
-    label: str,
-    star: str = "best",
-    bars: bool = False,
-    dodge: float = 1.0,
-) -> tuple[float, pd.Series]:
-    """Final losses of a sweep against the base learning rate, the fit A/γ + Bγ + C of `transfer.fit_lr`, its minimum as a star.
-
-    Args:
-        ax: its x axis becomes logarithmic.
-        lr: base learning rates of the runs, shape (n,).
-        loss: their final losses, shape (n,); those of one rate are averaged, the fit is to all of them.
-        color: of all three.
-        label: of the losses; the fit has "fit, " before it, the star `star` and a comma.
-        star: see label.
-        bars: whether the losses have their standard deviations over the seeds as error bars.
-        dodge: factor by which the losses, not the fit, are drawn beside their rates, so that those of several sweeps stay apart.
-
-    Returns:
-        (rate of the fit's minimum, mean losses by rate).
-
-    Raises:
-        ValueError: as `transfer.fit_lr`.
-
-    Source: figure 12b of Schaipp et al. 2025.
-    """
-    best, lowest, (A, B, C) = transfer.fit_lr(lr, loss)
-    of_rate = pd.Series(np.asarray(loss)).groupby(np.asarray(lr))
-    mean = of_rate.mean()
-    ax.set_xscale("log")
-    if bars:
-        ax.errorbar(dodge * mean.index, mean, of_rate.std(), fmt="o", ms=4, lw=1, color=color, label=label)
-    else:
-        ax.plot(dodge * mean.index, mean, "o", ms=4, color=color, label=label)
-    fine = np.geomspace(mean.index.min(), mean.index.max(), 100)
-    ax.plot(fine, A / fine + B * fine + C, color=color, lw=1, label=f"fit, {label}")
-    ax.plot(best, lowest, "*", ms=9, color=color, label=f"{star}, {label}")
-    return best, mean
-
-
-def rate_gaps(losses: pd.DataFrame) -> dict[float, claims.Measured]:
-    """ln γ*(last) − ln γ*(c) of measured sweeps by `transfer.fit_lr`, each with its range when one rate is left out of both fits.
-
-    Args:
-        losses: final losses, a row a base learning rate, a column a cooldown fraction c, in their order.
-
-    Returns:
-        {c: gap}. A rate without which a fit has no minimum within the sweep stays in.
-
-    Raises:
-        ValueError: where a fit to all rates has no minimum within the sweep.
-
-    Source: figure 12a of Schaipp et al. 2025.
-    """
-    best = {lr: _ln_best(losses.drop(lr)) for lr in losses.index}
-    full = _ln_best(losses)
-    if full.isna().any():
-        raise ValueError(f"losses must have a minimum within the sweep, got none at c = {full.index[full.isna()].tolist()}")
-    gaps = pd.DataFrame({"all": full} | best).T
-    gaps = gaps.rsub(gaps.iloc[:, -1], axis=0)
-    how = "leaving one rate out"
-    return {c: claims.Measured(float(gap.iloc[0]), float(gap.min()), float(gap.max()), how) for c, gap in gaps.items()}
-
-
-def _ln_best(losses):
-    """ln γ* of each column, NaN where its fit has no minimum within the sweep."""
-    found = {}
-    for c, loss in losses.items():
-        try:
-            found[c] = np.log(transfer.fit_lr(losses.index, loss)[0])
-        except ValueError:
-            found[c] = np.nan
-    return pd.Series(found)
-
-
 def inset(ax: "Axes", box: Sequence[float], title: str, xticks: Sequence[float]) -> "Axes":
     """A small panel inside another one, its steps in thousands.
 
@@ -326,27 +246,6 @@ def closeup(ax: "Axes", box: Sequence[float], xlim: tuple[float, float], ylim: t
     small.tick_params(labelsize=6.5)
     ax.indicate_inset_zoom(small, edgecolor="0.4")
     return small
-
-
-def losses(ax: "Axes", runs: pd.DataFrame, colors: Iterable[str], label: str, **look: Any) -> dict[str, pd.Series]:
-    """Validation loss along each of some runs.
-
-    Args:
-        ax: matplotlib Axes.
-        runs: config table from `logs.find`, or some of its rows.
-        colors: one a run.
-        label: format of a run's label over the columns of the table, such as "{scheduler}, {horizon:,} steps".
-        **look: passed on to ``ax.plot``.
-
-    Returns:
-        {run: validation loss, a Series by step}.
-    """
-    log = logs.load(runs).dropna(subset="val_loss")
-    found = {}
-    for (run, row), color in zip(runs.iterrows(), colors, strict=True):
-        found[run] = log[log["run"] == run].set_index("step")["val_loss"]
-        ax.plot(found[run].index, found[run], color=color, label=label.format(**row), **look)
-    return found
 
 
 def percent(ax: "Axes", values: ArrayLike, **look: Any) -> None:

@@ -97,7 +97,7 @@ def use() -> None:
 
 
 def color(schedule: str, i: int = 0, n: int = 1) -> str:
-    """Colour of a schedule or of a remedy; the i-th of n shades of it, from light to full, where there are several (horizons, say).
+    """Colour of a schedule or a remedy; the i-th of n shades of it, from light to full, where there are several (horizons, say).
 
     >>> color("linear"), color("linear", 2, 3) == color("linear")
     ('#2a9d5c', True)
@@ -190,10 +190,11 @@ def headroom(ax: Axes, factor: float = 2.0) -> None:
     ax.set_ylim(low, factor * high)
 
 
-def ticks(ax: Axes, values: Sequence[float]) -> None:
-    """Ticks of the x axis at these values and nowhere else, with plain numbers: for a logarithmic axis with few points."""
-    ax.set_xticks(values, [f"{value:g}" for value in values])
-    ax.set_xticks([], minor=True)
+def ticks(ax: Axes, values: Sequence[float], axis: str = "x") -> None:
+    """Ticks of the x or y axis at these values and nowhere else, with plain numbers: for a logarithmic axis with few points."""
+    places = {"x": ax.set_xticks, "y": ax.set_yticks}[axis]
+    places(values, [f"{value:g}" for value in values])
+    places([], minor=True)
 
 
 def thousands(ax: Axes) -> None:
