@@ -57,8 +57,8 @@ def commands():
     assert "0.374 ×" in run("extend", "--from", "50000", "--to", "200000", "--out", "plan.csv")
     assert "200,000" in run("bound", "plan.csv")
     assert "Multiply the rate by 1.9" in run("transfer", "wsd", "linear", "--steps", "8000", "--lr", "1e-3")
-    assert "0.20011436" in run("optimal", "--steps", "100", "--out", "best.csv")
-    assert "no schedule is below" in run("optimal", "--steps", "100", "--taken", "50", "--rate", "0.1")
+    assert "0.20011436" in run("optimal", "--steps", "100", "--units", "bound", "--out", "best.csv")
+    assert "rate of the next step" in run("optimal", "--steps", "100", "--taken", "50", "--tuned", "wsd", "--lr", "3e-4")
     assert "must have 9 rows" in run("bound", "best.csv", "--steps", "9", status=2)
     assert run("--version").startswith("lastiterate ")
     assert "usage: lastiterate bound" in run("bound", "--help")
@@ -68,7 +68,7 @@ def missing_extras():
     for words, extra in [
         (("refine", "log.csv"), "logs"),
         (("bound", "linear", "--steps", "9", "--grad-norms", "log.csv"), "logs"),
-        (("optimal", "--steps", "9", "--cap", "0.1"), "solvers"),
+        (("optimal", "--steps", "9", "--cap", "0.1", "--units", "bound"), "solvers"),
         (("train", "--steps", "9"), "train"),
         (("sweep", "table.toml"), "train"),
         (("worstcase", "table.csv"), "solvers"),

@@ -43,6 +43,7 @@ def exits(capsys, *words):
         ("optimal --steps 9 --cap", "cap"),
         ("optimal --steps 9 --taken 3 --rate", "rate"),
         ("optimal --steps 9 --prefix PREFIX --rate", "rate"),
+        ("optimal --steps 9 --tuned wsd --lr", "lr"),
     ],
 )
 def test_numbers_that_must_be_positive_are_never_ignored(words, name, value, capsys, tmp_path):

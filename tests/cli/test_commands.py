@@ -75,14 +75,63 @@ def test_transfer(capsys):
     assert f"Multiply the rate by {ratio:.4f}." in out and f"{0.01 * ratio:.5g}" in out
 
 
-def test_optimal(capsys, tmp_path):
+def test_transfer_in_other_units(capsys):
+    words = ["transfer", "wsd:cooldown=0.2", "linear", "--steps", "400"]
+    ratio = transfer.lr_ratio(schedules.wsd(400), schedules.linear(400))
+    out = said(capsys, *words)
+    assert f"{ratio:.4f} ×" in out and "bound" not in out
+    out = said(capsys, *words, "--units", "bound")
+    assert "best rate for the bound" in out and f"{bounds.optimal_lr(schedules.linear(400))[0]:.5g}" in out
+
+
+def test_optimal_in_units_of_the_bound(capsys, tmp_path):
     file = tmp_path / "best.csv"
-    out = said(capsys, "optimal", "--steps", "200", "--taken", "100", "--rate", "0.05", "--cap", "0.04", "--out", str(file))
+    words = ["optimal", "--units", "bound", "--steps"]
+    out = said(capsys, *words, "200", "--taken", "100", "--rate", "0.05", "--cap", "0.04", "--out", str(file))
     eta, bound, more = design.optimal(200, prefix=np.full(100, 0.05), cap=0.04)
     assert f"{bound:.8g}" in out and str(file) in out
     np.testing.assert_allclose(pd.read_csv(file)["lr"], more["lr"] * eta, rtol=1e-9)
-    again = said(capsys, "optimal", "--steps", "300", "--prefix", str(file), "--rate", "0.05")
+    again = said(capsys, *words, "300", "--prefix", str(file), "--rate", "0.05")
     assert "no schedule is below" in again
+
+
+def test_optimal_in_the_units_of_a_tuned_rate(capsys, tmp_path):
+    file = tmp_path / "best.csv"
+    words = [
+        "optimal",
+        "--steps",
+        "2000",
+        "--taken",
+        "900",
+        "--tuned",
+        "wsd:cooldown=0.2",
+        "--lr",
+        "3e-4",
+        "--tuned-steps",
+        "1000",
+    ]
+    out = said(capsys, *words, "--out", str(file))
+    tuned = bounds.optimal_lr(schedules.wsd(1000))[0]
+    eta, bound, more = design.optimal(2000, prefix=np.full(900, tuned))
+    np.testing.assert_allclose(pd.read_csv(file)["lr"], more["lr"] * eta * 3e-4 / tuned, rtol=1e-9)
+    np.testing.assert_allclose(pd.read_csv(file)["lr"][:900], 3e-4, rtol=1e-9)
+    assert f"{more['lr'] * eta[900] * 3e-4 / tuned:.5g}" in out and f"{bound / design.optimal(2000)[1]:.4f} ×" in out
+    assert "0.0003 is taken for the best rate of wsd:cooldown=0.2 over 1,000 steps" in out
+    thousandfold = said(capsys, *[word.replace("3e-4", "0.3") for word in words])
+    ours, theirs = (float(text.splitlines()[1].split()[-1]) for text in (out, thousandfold))
+    assert theirs == pytest.approx(1000 * ours, rel=1e-4), "no other unit is hidden in it"
+
+
+def test_optimal_without_any_rate(capsys, tmp_path):
+    file = tmp_path / "best.csv"
+    out = said(capsys, "optimal", "--steps", "100", "--out", str(file))
+    assert "× the best of linear decay at step 1 of 100" in out and f"{0.20360842 / 0.20011436:.4f} × that" in out
+    assert list(pd.read_csv(file)) == ["step", "eta"], "nobody said what a rate is"
+
+
+def test_a_rate_in_other_units_is_noted_by_bound(capsys):
+    assert cli.main(["bound", "linear", "--steps", "10000", "--lr", "3e-4"]) == 0
+    assert "note: lr 0.0003 is far from every best rate: it is in units of D/G here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -98,6 +147,21 @@ def test_optimal(capsys, tmp_path):
         (["extend", "--from", "50", "--to", "80", "--lr", "-1"], "lr must be a finite number > 0"),
         (["transfer", "wsd", "linear", "--steps", "0"], r"T must be an integer in 1\.\.100000000, got 0"),
         (["optimal", "--steps", "9", "--taken", "3"], "rate must be given with --taken"),
+        (["optimal", "--steps", "50000", "--taken", "40000", "--rate", "3e-4"], "rate must come with what fixes the units"),
+        (
+            ["optimal", "--steps", "50000", "--taken", "40000", "--rate", "3e-4", "--units", "bound"],
+            r"rate must be within 10 times of 0\.004472.* in units of D/G, got 0\.0003.*need --tuned SPEC --lr LR",
+        ),
+        (
+            ["optimal", "--steps", "50", "--taken", "40", "--rate", "3", "--tuned", "wsd", "--lr", "1e-3"],
+            "rate must be within 10 times of .* got 3, .* is it in other units than --lr",
+        ),
+        (["optimal", "--steps", "9", "--cap", "1e-6", "--units", "bound"], "cap must be within 10 times"),
+        (["optimal", "--steps", "9", "--lr", "1e-3"], "lr and tuned must come together"),
+        (["optimal", "--steps", "9", "--tuned", "wsd"], "lr and tuned must come together"),
+        (["optimal", "--steps", "9", "--tuned", "wsd", "--lr", "1", "--units", "bound"], "units must not be given with --lr"),
+        (["optimal", "--steps", "9", "--tuned-steps", "8"], "tuned-steps must come with --tuned"),
+        (["transfer", "wsd", "linear", "--steps", "9", "--lr", "1", "--units", "bound"], "units must not be given with --lr"),
         (["optimal", "--steps", "9", "--taken", "9", "--rate", "1"], r"taken must be an integer in 0\.\.8, got 9"),
         (["optimal", "--steps", "9", "--taken", "3", "--rate", "1", "--prefix", "x.csv"], "must not both be given"),
         (["train", "--schedule", "wsd:fraction=1", "--steps", "5"], "has no parameter 'fraction'"),
@@ -159,7 +223,7 @@ def test_out_is_never_another_file(capsys, tmp_path, heading, words):
 def test_out_is_never_what_is_read(capsys, tmp_path):
     prefix = tmp_path / "prefix.csv"
     prefix.write_text("step,eta\n1,1\n2,1\n3,0.5\n")
-    command = ["optimal", "--steps", "20", "--prefix", str(prefix), "--rate", "0.1", "--out", str(prefix)]
+    command = ["optimal", "--steps", "20", "--prefix", str(prefix), "--units", "bound", "--rate", "0.1", "--out", str(prefix)]
     assert cli.main(command) == 2 and "which this command reads" in capsys.readouterr().err
     assert prefix.read_text().count("\n") == 4
 

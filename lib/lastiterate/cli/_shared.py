@@ -1,10 +1,12 @@
-"""What commands share: columns of text, options for G and D, files that are written."""
+"""What commands share: units of rates, columns of text, options for G and D, files that are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+FAR = 10  # times the best rate, and below it: what is further away is in other units
 
 if TYPE_CHECKING:  # NumPy is imported by the commands that need it
     from numpy.typing import NDArray
@@ -32,6 +34,55 @@ def grad_norms(args, T):
 
     norms = logs.norms(args.grad_norms, args.column, fill=True)
     return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
+
+
+def add_units(parser, tuned: bool = True):
+    """Options that say what a learning rate is counted in."""
+    if tuned:
+        parser.add_argument("--tuned", metavar="SPEC", help="schedule that --lr was tuned for: all rates are then yours")
+        parser.add_argument("--lr", type=float, help="its tuned base learning rate")
+    parser.add_argument("--units", choices=["bound"], help="instead: rates are the bound's own, in units of D/G")
+
+
+def unit(args, best: float | None) -> float | None:
+    """What a rate of the bound, in units of D/G, is multiplied by to be one of the reader's; None where nothing says it.
+
+    Args:
+        args: with `lr` and `units`.
+        best: γ* of the schedule that --lr was tuned for, None where that is not given.
+
+    Raises:
+        ValueError: where both are given, or a rate without its schedule or the other way round.
+    """
+    from lastiterate import _check
+
+    if args.lr is not None:
+        _check.real("lr", args.lr, 0.0, open_low=True)
+    if args.units and (args.lr is not None or best is not None):
+        raise ValueError("units must not be given with --lr and --tuned, which fix the units of rates")
+    if args.units:
+        return 1.0
+    if args.lr is None and best is None:
+        return None
+    if args.lr is None or best is None:
+        raise ValueError("lr and tuned must come together: the learning rate, and the schedule that it was tuned for")
+    return args.lr / best
+
+
+def tuned_schedule(spec: str, steps: int | None) -> NDArray:
+    """The schedule that --lr was tuned for, over some steps; one of a file has as many as its file has."""
+    from lastiterate import schedules
+
+    return schedules.named(spec, steps if schedules.parse(spec)[0] in schedules.NAMES else None)
+
+
+def within_reach(name: str, rate: float, best: float, what: str) -> float:
+    """A rate, or a ValueError where it is FAR from the best one in its units: then it was meant in others."""
+    if not best / FAR <= rate <= best * FAR:
+        times = f"{rate / best:.2g} times" if rate > best else f"{best / rate:.2g} times below"
+        hint = "rates of a trainer need --tuned SPEC --lr LR" if "D/G" in what else "is it in other units than --lr?"
+        raise ValueError(f"{name} must be within {FAR} times of {best:.4g}, {what}, got {rate:g}, {times} it: {hint}")
+    return rate
 
 
 def add_exponent(parser):

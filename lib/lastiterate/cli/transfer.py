@@ -1,4 +1,4 @@
-"""The tuned rate of one schedule, carried to another schedule or horizon."""
+"""The tuned rate of one schedule, carried to another schedule or horizon; factors where no rate is given."""
 
 import argparse
 
@@ -14,25 +14,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="steps of the first")
     parser.add_argument("--to-steps", type=int, help="steps of the second; default the same")
     parser.add_argument("--lr", type=float, help="the tuned base learning rate")
+    _shared.add_units(parser, tuned=False)
     _shared.add_exponent(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from lastiterate import _check, bounds, schedules, transfer
 
-    rated = args.lr is not None
-    if rated:
-        _check.real("lr", args.lr, 0.0, open_low=True)
+    unit = _shared.unit(args, None if args.lr is None else 1.0)
     if args.to_steps is not None:
         _check.steps("to-steps", args.to_steps)
     eta = schedules.named(args.tuned, args.steps)
     other = schedules.named(args.wanted, args.steps if args.to_steps is None else args.to_steps)
     exponent, assumed = _shared.exponent(args)
     ratio = transfer.lr_ratio(eta, other, exponent=exponent)
-    rows = [["schedule", "steps", "best lr for the bound", *(["your rate"] if rated else [])]]
-    for spec, values, rate in ((args.tuned, eta, args.lr), (args.wanted, other, rated and args.lr * ratio)):
-        best = _shared.number(bounds.optimal_lr(values, transfer.assumed_norms(values.size, exponent))[0])
-        rows.append([spec, f"{values.size:,}", best, *([_shared.number(rate)] if rated else [])])
+    rates = [1.0 if unit is None else unit, ratio if unit is None else unit * ratio]
+    if args.units:
+        rates = [bounds.optimal_lr(values, transfer.assumed_norms(values.size, exponent))[0] for values in (eta, other)]
+    rows = [["schedule", "steps", "best rate for the bound" if args.units else "your rate"]]
+    for spec, values, rate in ((args.tuned, eta, rates[0]), (args.wanted, other, rates[1])):
+        rows.append([spec, f"{values.size:,}", f"{rate:.4f} ×" if unit is None else _shared.number(rate)])
     lines = [*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}.", assumed]
     if exponent != 0.5:
         lines.append(f"With T^-0.5 it would be {transfer.lr_ratio(eta, other):.4f}.")
