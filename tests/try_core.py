@@ -13,7 +13,7 @@ import numpy as np
 
 from lastiterate import bounds, design, schedules, transfer
 
-CORE = ["bounds", "_closed_forms", "design", "transfer", "_check", "_extras"]
+CORE = ["bounds", "_closed_forms", "continuation", "design", "transfer", "_check", "_extras"]
 CORE += ["schedules.compose", "schedules.families", "schedules.spec"]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lastiterate import _check, _wide
+from lastiterate import _check, _wide, continuation
 from lastiterate.bounds import optimal_lr, wide_lr
 from lastiterate.schedules import two_stage, wsd
 
@@ -170,12 +170,7 @@ def extend_rate(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0.5) 
 
         γ*(two_stage(T2, ⌊(1 − c)T1⌋, ρ, c)) = γ*(wsd(T1, c))
 
-    Behind the switch at step s let the schedule be ρ times v, A_t the tail sums of v and z = ρA_{s+1} their sum. Then
-
-        1/γ*² = (s + z) [ b z + Σ_{j<s} G_{s−j}²/(j + z) ],     b = (G_T² v_T + Σ_{s<t<T} G_t² v_t²/A_{t+1}) / A_{s+1},
-
-    a parabola plus Σ_{j<s} G_{s−j}² (1 + (s − j)/(j + z)): convex in z, so that there are two roots at most, one on either side
-    of its minimum. The larger one, the gentler change, is returned, solved to 1e-12.
+    It is `continuation.rate` behind a constant prefix: solved to 1e-12, and of two roots the larger one, the gentler change.
 
     Args:
         T1: horizon that the run was tuned for, an integer in 1..10⁸.
@@ -194,34 +189,11 @@ def extend_rate(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0.5) 
     >>> round(extend_rate(4000, 8000), 3)
     0.533
     """
-    from scipy.optimize import brentq  # here: most of this module needs NumPy alone
-
     T1, T2, cooldown = _checked(T1, T2, cooldown)
     G = np.broadcast_to(assumed_norms(T2, exponent), T2)
     switch = _check.floor((1 - cooldown) * T1)
     tuned = optimal_lr(wsd(T1, cooldown), G[:T1])[0]
-    if optimal_lr(two_stage(T2, switch, 1.0, cooldown), G)[0] >= tuned:
-        return 1.0
-    rest, squares = wsd(T2, cooldown)[switch:], np.square(G)
-    tail = np.cumsum(rest[::-1])[::-1]
-    noise = squares[-1] * rest[-1] + np.sum(squares[switch:-1] * np.square(rest[:-1]) / tail[1:])
-    b, before, steps = float(noise) / float(tail[0]), squares[:switch][::-1], np.arange(switch)
-
-    def excess(rho):
-        z = rho * float(tail[0])
-        return tuned**2 * (switch + z) * (b * z + float(np.sum(before / (steps + z)))) - 1
-
-    def slope(rho):
-        z = rho * float(tail[0])
-        return b * (switch + 2 * z) - float(np.sum(before * (switch - steps) / np.square(steps + z)))
-
-    lowest = 0.0
-    if switch:  # then the slope is −s G_s²/z² at least where z is small
-        lowest = min(G[switch - 1] * math.sqrt(1 / (b * (1 + 2 * float(tail[0]) / switch))) / float(tail[0]), 1.0)
-        lowest = brentq(slope, lowest, 1.0, xtol=1e-15, rtol=1e-14) if slope(lowest) < 0 < slope(1.0) else 1.0
-    if lowest == 1.0 or excess(lowest) > 0:
-        raise ValueError(f"T2 must be shorter: no lower rate after step {switch} makes {T2} steps as good as at T1 = {T1}")
-    return brentq(excess, lowest, 1.0, xtol=1e-12 * max(lowest, 1e-3), rtol=1e-14)
+    return continuation.rate(np.ones(switch), wsd(T2, cooldown)[switch:], tuned, G)
 
 
 def extend_cooldown(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0.5) -> float:
@@ -229,7 +201,7 @@ def extend_cooldown(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0
 
         γ*(wsd(T2, c')) = γ*(wsd(T1, c))
 
-    The cooldown has a whole number of steps; between two of them ln γ* is interpolated.
+    It is `continuation.cooldown` of a run that is not cooled down yet.
 
     Args:
         T1: horizon that the run was tuned for, an integer in 1..10⁸.
@@ -253,20 +225,7 @@ def extend_cooldown(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0
     if T2 == T1:
         return cooldown
     tuned = optimal_lr(wsd(T1, cooldown), assumed_norms(T1, exponent))[0]
-
-    def excess(n):  # of a cooldown of n steps
-        return math.log(optimal_lr(wsd(T2, n / (T2 + 1)), G)[0] / tuned)
-
-    low, high = _check.floor(cooldown * (T2 + 1)), T2
-    if excess(low) >= 0:  # so short a cooldown that the extra steps do not count
-        return cooldown
-    if excess(high) < 0:
-        raise ValueError(f"T2 must be shorter: even linear decay over {T2} steps wants a lower rate than T1 = {T1}")
-    while high - low > 1:  # γ* grows with the cooldown, but for the first few steps of it
-        middle = (low + high) // 2
-        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    below, above = excess(low), excess(high)
-    return max(cooldown, (low - below / (above - below)) / (T2 + 1))
+    return continuation.cooldown([], T2, tuned, cooldown, G=G)
 
 
 def extension_plans(T1: int, T2: int, cooldown: float = 0.2, exponent: float = 0.5) -> dict[str, NDArray[np.float64]]:

@@ -52,21 +52,55 @@ def test_bound_with_norms_of_a_log(capsys, tmp_path):
     )
 
 
-def test_extend_lowers_the_rate(capsys, tmp_path):
+def plans(out):
+    """Rows of extend's table by their plan."""
+    return {re.split("  +", line)[0]: re.split("  +", line) for line in out.splitlines() if "  " in line}
+
+
+def test_extend_in_the_units_of_the_tuned_rate(capsys, tmp_path):
     file = tmp_path / "next.csv"
-    out = said(capsys, "extend", "--from", "400", "--to", "1600", "--cooldown", "0.2", "--lr", "0.001", "--out", str(file))
-    rho = transfer.extend_rate(400, 1600)
-    assert f"Multiply the rate by {rho:.3f} after step 320" in out and "none is long enough" in out
-    np.testing.assert_allclose(schedules.read_csv(file), schedules.two_stage(1600, 320, rho))
-    rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
-    assert float(rows["lower rate"][2]) == pytest.approx(0.001 * rho, rel=1e-4)
-    assert 1 < float(rows["lower rate"][-1]) < float(rows["same rate and cooldown"][-1])
-    assert rows["best for the bound"][-1] == "1.000"
+    words = ["extend", "--from", "400", "--to", "1600", "--cooldown", "0.2"]
+    out = said(capsys, *words, "--lr", "0.001", "--out", str(file))
+    rho, rows = transfer.extend_rate(400, 1600), plans(out)
+    assert float(rows["lower rate"][1]) == pytest.approx(0.001 * rho, rel=1e-4)
+    assert 1 < float(rows["cooldown at once"][4]) < float(rows["lower rate"][4]) < float(rows["same rate and cooldown"][4])
+    assert rows["best for the bound"][4] == "1.000" and "No cooldown is long enough" in out
+    assert out.splitlines()[-2].startswith("Recommended: cool down at once") and out.splitlines()[-2].endswith("wsd:cooldown=0.8")
+    np.testing.assert_allclose(schedules.read_csv(file), schedules.wsd(1600, 0.8))
+    np.testing.assert_allclose(pd.read_csv(file)["lr"], 0.001 * schedules.wsd(1600, 0.8))
+    assert plans(said(capsys, *words))["lower rate"][1] == f"{rho:.3f} ×"
+    tuned = bounds.optimal_lr(schedules.wsd(400))[0]
+    assert plans(said(capsys, *words, "--units", "bound"))["lower rate"][1] == f"{rho * tuned:.5g}"
 
 
-def test_extend_lengthens_the_cooldown(capsys):
-    out = said(capsys, "extend", "--from", "4000", "--to", "8000")
-    assert "cool down over the last 63.3%" in out and "needs an earlier checkpoint" in out
+def test_extend_does_not_recommend_what_needs_an_earlier_checkpoint(capsys):
+    words = ["extend", "--from", "50000", "--to", "120000"]
+    out = said(capsys, *words, "--have", "40000")
+    assert "Not possible from there: longer cooldown needs a checkpoint of step 30,244." in out.splitlines()[1]
+    assert plans(out)["longer cooldown"][-1] == "needs a checkpoint of step 30,244"
+    assert "Recommended: cool down at once from the tuned rate, over all steps after step 40,000" in out.splitlines()[-1]
+    assert "Assumed: there is that checkpoint, before the cooldown" in said(capsys, *words), "where none is named"
+    out = said(capsys, *words, "--have", "30000")
+    assert "Recommended: keep the rate, and cool down over the last 74.8%, after step 30,243" in out
+
+
+def test_extend_from_the_end_alone(capsys, tmp_path):
+    file = tmp_path / "next.csv"
+    out = said(capsys, "extend", "--from", "500", "--to", "1200", "--have", "final", "--out", str(file))
+    assert "The rate has fallen there already" in out and "earlier lower rate needs a checkpoint of step 400" in out
+    eta = schedules.read_csv(file)
+    np.testing.assert_allclose(eta[:500], schedules.wsd(500), rtol=1e-12)
+    np.testing.assert_allclose(eta[500:], schedules.linear(700), rtol=1e-12)
+
+
+def test_extend_with_any_schedule(capsys):
+    out = said(capsys, "extend", "--from", "500", "--to", "1200", "--tuned", "cosine:warmup=50", "--lr", "3e-4")
+    assert "from its end" in out and plans(out)["cooldown at once"][1] == "0.0003"
+    words = ["--shape", "1-sqrt", "--warmup", "30"]
+    out = said(capsys, "extend", "--from", "500", "--to", "1200", "--have", "200", *words)
+    assert out == said(capsys, "extend", "--from", "500", "--to", "1200", "--have", "200", "--tuned", out.split()[3].rstrip(","))
+    spec = out.split()[-1]
+    assert spec.endswith("shape=1-sqrt,warmup=30") and schedules.named(spec, 1200)[29] == 1
 
 
 def test_transfer(capsys):
@@ -142,7 +176,12 @@ def test_a_rate_in_other_units_is_noted_by_bound(capsys):
         (["bound", "linear", "cosine", "--steps", "9", "--out", "x.csv"], "out needs a single schedule, got 2"),
         (["bound", "linear", "--steps", "9", "--out", "x.txt"], r"out must be a file name that ends in \.csv"),
         (["bound", "linear", "--steps", "9", "--grad-norms", "nowhere.csv"], "nowhere.csv"),
-        (["extend", "--from", "50", "--to", "20"], r"T2 must be an integer in 50\.\.100000000, got 20"),
+        (["extend", "--from", "50", "--to", "20"], r"to must be an integer in 51\.\.100000000, got 20"),
+        (["extend", "--from", "50", "--to", "80", "--have", "51"], r"have must be a step in 1\.\.50, or final, got '51'"),
+        (["extend", "--from", "50", "--to", "80", "--have", "last"], "have must be a step in"),
+        (["extend", "--from", "50", "--to", "80", "--shape", "round"], "shape must be one of 'linear', '1-sqrt'"),
+        (["extend", "--from", "50", "--to", "80", "--tuned", "wsd", "--warmup", "3"], "warmup must not be given with --tuned"),
+        (["extend", "--from", "50", "--to", "80", "--lr", "1", "--units", "bound"], "units must not be given with --lr"),
         (["extend", "--from", "50", "--to", "80", "--cooldown", "1"], "cooldown must be below 1"),
         (["extend", "--from", "50", "--to", "80", "--lr", "-1"], "lr must be a finite number > 0"),
         (["transfer", "wsd", "linear", "--steps", "0"], r"T must be an integer in 1\.\.100000000, got 0"),
