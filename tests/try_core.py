@@ -67,6 +67,7 @@ def commands():
 def missing_extras():
     for words, extra in [
         (("refine", "log.csv"), "logs"),
+        (("log", "log.csv"), "logs"),
         (("bound", "linear", "--steps", "9", "--grad-norms", "log.csv"), "logs"),
         (("optimal", "--steps", "9", "--cap", "0.1", "--units", "bound"), "solvers"),
         (("train", "--steps", "9"), "train"),

@@ -18,7 +18,7 @@ def said(capsys, *words):
     return found.out
 
 
-@pytest.mark.parametrize("name", ["bound", "extend", "transfer", "optimal", "refine", "train", "sweep"])
+@pytest.mark.parametrize("name", ["bound", "extend", "transfer", "optimal", "refine", "log", "train", "sweep"])
 def test_help(name, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([name, "--help"])
@@ -166,6 +166,31 @@ def test_optimal_without_any_rate(capsys, tmp_path):
 def test_a_rate_in_other_units_is_noted_by_bound(capsys):
     assert cli.main(["bound", "linear", "--steps", "10000", "--lr", "3e-4"]) == 0
     assert "note: lr 0.0003 is far from every best rate: it is in units of D/G here" in capsys.readouterr().err
+
+
+def test_log(capsys, tmp_path):
+    log, picture = tmp_path / "log.csv", tmp_path / "run.png"
+    steps = [*range(1, 51), *range(60, 101, 10)]
+    pd.DataFrame({"global_step": steps, "loss": 3.0, "lr": 1e-3, "grad_norm": 2.0, "epoch": 1}).to_csv(log, index=False)
+    out = said(capsys, "log", str(log), "--plot", str(picture))
+    assert "format   CSV with commas" in out and "steps    1 to 100, 55 rows" in out and "not read: 'epoch'" in out
+    row = re.split("  +", next(line for line in out.splitlines() if line.startswith("train_loss")))
+    assert row == ["train_loss", "loss", "55", "1", "100", "every step to 50, then every 10", "3", "3"]
+    assert picture.read_bytes().startswith(b"\x89PNG") and str(picture) in out
+    said(capsys, "log", str(log), "--plot", str(picture))  # what it wrote itself it replaces
+
+
+def test_log_of_several_runs(capsys, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("run,step,val_loss\na,1,2\nb,1,3\n")
+    assert "runs     2: 'a', 'b'" in said(capsys, "log", str(log))
+    assert "steps    1 to 1, 1 rows" in said(capsys, "log", str(log), "--run", "b")
+    assert cli.main(["log", str(log), "--plot", str(tmp_path / "x.png")]) == 2
+    found = capsys.readouterr()
+    assert found.out == "" and "run must be given for a picture" in found.err and not (tmp_path / "x.png").exists()
+    (tmp_path / "mine.png").write_bytes(b"a picture")
+    assert cli.main(["log", str(log), "--run", "a", "--plot", str(tmp_path / "mine.png")]) == 2
+    assert (tmp_path / "mine.png").read_bytes() == b"a picture"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lastiterate import _extras
 
 GROUPS = {
     "theory": ("bound", "extend", "transfer", "optimal", "refine"),
+    "logs": ("log",),
     "training": ("train", "sweep", "tokenize"),
     "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems"),
 }

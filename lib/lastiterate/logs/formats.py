@@ -133,6 +133,26 @@ def rows(path: Path, wanted: Callable[[list[str]], list[str]] = list) -> pd.Data
     return numbers(path.name, table[wanted(list(table))])
 
 
+def kind(path: Path) -> str:
+    """What a file is read as, for people.
+
+    Raises:
+        ValueError: for one that is not what its suffix says.
+    """
+    if suffix(path) == ".parquet":
+        return "Parquet"
+    if suffix(path) == ".json":
+        return "trainer_state.json of Hugging Face" if authors(path) is None else "a log of Schaipp et al. 2025"
+    try:
+        if (reader := text.recognise(_head(path))) is not None:
+            return text.TITLES[reader]
+        _, delimiter, decimal = _dialect(path)
+    except UNREADABLE as error:
+        raise ValueError(f"{path.name} cannot be read: {str(error)[:200]}") from None
+    names = {",": "commas", ";": "semicolons", "\t": "tabs"}
+    return f"CSV with {names[delimiter]}" + (" and decimal commas" if decimal == "," else "")
+
+
 def one_run(path: Path, table: pd.DataFrame, run: str | int | None) -> tuple[pd.DataFrame, str]:
     """(rows of a run, its name); a file of one run is that run, whatever name is given."""
     column = run_column(list(table))
@@ -256,7 +276,8 @@ def _head(path, lines=40):
         return [line for _, line in zip(range(lines), found, strict=False)]
 
 
-def _csv(path, wanted):
+def _dialect(path):
+    """(names, delimiter, decimal mark) of a CSV file."""
     head = [line.rstrip("\r\n") for line in _head(path) if line.strip()]
     if not head:
         raise ValueError(f"{path.name} is empty")
@@ -264,10 +285,15 @@ def _csv(path, wanted):
         raise ValueError(f"{path.name} is not a text file")
     delimiter = max(",;\t", key=head[0].count)
     names = [name.strip() for name in next(csv.reader(head[:1], delimiter=delimiter))]
-    chosen = wanted(names)
-    places = {names.index(name): name for name in chosen}
     cells = [cell for line in head[1:] for cell in line.split(delimiter)] if delimiter != "," else []
     decimal = "," if any(cell.count(",") == 1 and cell.strip(" -+0123456789") == "," for cell in cells) else "."
+    return names, delimiter, decimal
+
+
+def _csv(path, wanted):
+    names, delimiter, decimal = _dialect(path)
+    chosen = wanted(names)
+    places = {names.index(name): name for name in chosen}
     parts, first = [], 1
     with warnings.catch_warnings(), opened(path) as lines:
         warnings.simplefilter("ignore", pd.errors.ParserWarning)  # rows longer than the heading: what it names is read

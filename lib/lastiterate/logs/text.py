@@ -97,6 +97,15 @@ FIRST = {  # what one of the first lines of each looks like
     r".*\bstep:\s*\d+\s.*\bloss:": torchtitan,
 }
 
+TITLES: dict[Callable[[Iterable[str]], Rows], str] = {  # of the readers, for people
+    json_lines: "JSON lines",
+    llm_c: "text of llm.c",
+    modded_nanogpt: "text of modded-nanogpt",
+    nanogpt: "text of nanoGPT",
+    megatron: "text of Megatron-LM",
+    torchtitan: "text of torchtitan",
+}
+
 
 def recognise(head: list[str]) -> Callable[[Iterable[str]], Rows] | None:
     """The reader for a file that begins with these lines; None where none knows it."""
