@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -242,3 +243,59 @@ def test_columns_are_where_the_heading_puts_them(tmp_path, text):
     path = tmp_path / "log.csv"
     path.write_text(text)
     assert logs.read(path)["step"].tolist() == [1, 2] and logs.norms(path).tolist() == [2.5, 2.4]
+
+
+SCALAR = "Wall time,Step,Value\n1700000000.1,1,2.5\n1700000001.2,2,2.4\n1700000002.3,3,1.9\n"
+
+
+def test_a_scalar_that_tensorboard_exported_has_its_name_from_the_file(tmp_path):
+    for name in ("run-train-tag-train_loss.csv", "run-.-tag-train_loss (1).csv", "run-a-tag-Loss_train.csv"):
+        table = logs.read(write(tmp_path, name, SCALAR))
+        assert table["train_loss"].tolist() == [2.5, 2.4, 1.9] and table["step"].tolist() == [1, 2, 3]
+    assert logs.norms(write(tmp_path, "run-a-tag-train_grad_norm.csv", SCALAR)).tolist() == [2.5, 2.4, 1.9]
+    with pytest.raises(ValueError, match="column must be named"):
+        logs.norms(write(tmp_path, "run-a-tag-train_loss.csv", SCALAR))
+    with pytest.raises(ValueError, match="no column with a known name but 'Step'; it has 'Wall time', 'Step', 'Value'"):
+        logs.read(write(tmp_path, "scalars.csv", SCALAR))
+    assert logs.read(tmp_path / "scalars.csv", val_loss="Value")["val_loss"].tolist() == [2.5, 2.4, 1.9]
+    assert logs.norms(tmp_path / "scalars.csv").tolist() == [2.5, 2.4, 1.9], "the only column that can be meant"
+
+
+@pytest.fixture
+def events(tmp_path):
+    """An event file as PyTorch writes it, with a resume at step 2 and summaries that are no scalars."""
+    pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step, lr, loss, norm in [(1, 1, 9, 9), *((s, r, x, g) for s, r, x, g in ROWS), (2, *ROWS[1][1:])]:
+            writer.add_scalar("train/loss", loss, step)
+            writer.add_scalar("train/learning_rate", lr, step)
+            writer.add_scalar("train/grad_norm", norm, step)
+        writer.add_scalar("eval/loss", 3.75, 2)
+        writer.add_text("note", "hello", 1)
+        writer.add_histogram("weights", np.arange(9.0), 1)
+    return next(tmp_path.glob("*tfevents*"))
+
+
+def test_tensorboard_event_files(events):
+    with pytest.warns(logs.LogNote, match="2 superseded by a resume"):
+        table = logs.read(events)
+    np.testing.assert_allclose(table[["step", "lr", "train_loss", "grad_norm"]].to_numpy(), ROWS, rtol=1e-7)  # float32 there
+    assert table["val_loss"].tolist()[1] == 3.75
+    with pytest.warns(logs.LogNote):
+        np.testing.assert_allclose(logs.norms(events), [2.5, 2.4, 1.9], rtol=1e-7)
+        assert logs.about(events).format == "event file of TensorBoard"
+
+
+def test_event_files_that_are_none(tmp_path):
+    pytest.importorskip("tensorboard")
+    for content in (b"", b"step,loss\n1,2\n", bytes(range(256)) * 9):
+        with pytest.raises(ValueError, match=r"events\.out\.tfevents\.1\.host"):
+            logs.read(write(tmp_path, "events.out.tfevents.1.host", content))
+
+
+def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ImportError, match=r'pip install "lastiterate\[tensorboard\]"'):
+        logs.read(write(tmp_path, "events.out.tfevents.1.host", b"x"))

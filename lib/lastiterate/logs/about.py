@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lastiterate.logs import formats
-from lastiterate.logs.names import COLUMNS, EXTRA, choose, metric, run_column
+from lastiterate.logs.names import COLUMNS, EXTRA, choose, metric, metrics, run_column
 
 PIECES = 3  # of intervals between steps that are said; more are uneven
 
@@ -65,7 +65,7 @@ def about(path: str | os.PathLike, run: str | int | None = None) -> About:
 
     def wanted(every):
         found.extend(every)
-        labels.extend(sorted({label for label, _ in map(metric, every) if label is not None}))
+        labels.extend(sorted({label for label, _ in metrics(path.name, every).values() if label is not None}))
         chosen = labels[0] if len(labels) > 1 and run is None else run
         names.update(choose(path.name, every, {}, chosen))
         return list(dict.fromkeys([*names.values(), *run_column(every)]))

@@ -9,6 +9,7 @@ A log has a row a step, with the columns COLUMNS: `run`, `step` (counted from 1;
 | Parquet | .parquet |
 | JSON lines | .jsonl, or a first line with a brace |
 | Hugging Face `trainer_state.json`, the logs of Schaipp et al. 2025 | .json, by their keys |
+| TensorBoard event files | `tfevents` in the name |
 | text of llm.c, modded-nanogpt, nanoGPT, Megatron-LM, torchtitan | the first lines that they print |
 """
 
@@ -26,11 +27,12 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from lastiterate.logs import text
+from lastiterate.logs import events, text
 from lastiterate.logs.names import COLUMNS, EXTRA, choose, quoted, run_column
 
 CHUNK = 500_000  # rows of a CSV file that are in memory as text at a time
 SUFFIXES = (".csv", ".tsv", ".txt", ".log", ".out", ".parquet", ".json", ".jsonl", ".ndjson")
+EVENTS = ".tfevents"  # stands for the suffix of a file of TensorBoard, whose name ends in a host and numbers
 UNREADABLE = (OSError, RecursionError, UnicodeError, csv.Error, KeyError, TypeError, AttributeError, OverflowError)
 UNREADABLE += (EOFError, zlib.error, pd.errors.ParserError)
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # that a file's first bytes name
@@ -85,18 +87,19 @@ def file(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:
         ValueError: for anything else.
     """
     shown = str(path)[:200]
-    if not isinstance(path, str | os.PathLike) or suffix(Path(path)) not in suffixes:
+    if not isinstance(path, str | os.PathLike) or suffix(Path(path)) not in (*suffixes, EVENTS):
         *some, last = suffixes
-        if not isinstance(path, str | os.PathLike) or "tfevents" not in Path(path).name:
-            raise ValueError(f"path must end in {', '.join(some)} or {last}, got {shown!r}")
-        raise ValueError(f"path must be a log in text or Parquet: export the scalars of {shown!r} from TensorBoard as CSV")
+        said = f"path must end in {', '.join(some)} or {last}, or be an event file of TensorBoard, got {shown!r}"
+        raise ValueError(said)
     if not Path(path).is_file():
         raise ValueError(f"path must be a file, and there is none at {shown!r}")
     return Path(path)
 
 
 def suffix(path: Path) -> str:
-    """A file's suffix in lower case, the one before .gz where it is compressed."""
+    """A file's suffix in lower case, the one before .gz where it is compressed, EVENTS for a file of TensorBoard."""
+    if "tfevents" in path.name and path.suffix.lower() not in (*SUFFIXES, ".gz"):
+        return EVENTS
     path = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     return path.suffix.lower()
 
@@ -114,7 +117,9 @@ def rows(path: Path, wanted: Callable[[list[str]], list[str]] = list) -> pd.Data
 
             names = wanted([str(name) for name in pyarrow.parquet.read_schema(path).names])
             return numbers(path.name, pd.read_parquet(path, columns=names))
-        if kind == ".json":
+        if kind == EVENTS:
+            found = events.rows(path)
+        elif kind == ".json":
             found = text.trainer_state(json.loads(path.read_text(encoding="utf-8")))
         elif (reader := text.recognise(_head(path))) is not None:
             with opened(path) as lines:
@@ -141,6 +146,8 @@ def kind(path: Path) -> str:
     """
     if suffix(path) == ".parquet":
         return "Parquet"
+    if suffix(path) == EVENTS:
+        return "event file of TensorBoard"
     if suffix(path) == ".json":
         return "trainer_state.json of Hugging Face" if authors(path) is None else "a log of Schaipp et al. 2025"
     try:

@@ -1,5 +1,7 @@
 """The one schema of logs, and the names that other programs have for its columns."""
 
+import re
+
 COLUMNS = ["run", "step", "lr", "train_loss", "val_loss", "grad_norm"]
 EXTRA = ["tokens", "grad_norm_l1", "update_norm"]  # columns of this project's trainer, kept where a log has them
 KNOWN = {  # ours: theirs, in lower case; of several that a file has, the first
@@ -27,6 +29,7 @@ KNOWN = {  # ours: theirs, in lower case; of several that a file has, the first
     "grad_norm_l1": ("grad_norm_l1",),
     "update_norm": ("update_norm",),
 }  # fmt: skip
+SCALAR = {"wall time", "step", "value"}  # heading of a scalar that TensorBoard exports
 ASIDE = ("index", "epoch", "time", "wall time", "_timestamp", "_runtime")  # numbers that no one takes for norms
 
 
@@ -53,7 +56,7 @@ def choose(file: str, names: list[str], given: dict[str, str], run: str | int | 
             raise ValueError(f"columns must be among {', '.join(KNOWN)}, got {ours!r}")
         if theirs not in names:
             raise ValueError(f"{file} has no column {theirs!r}; it has {quoted(names)}")
-    plain = {name: metric(name) for name in names if not name.endswith(("__MIN", "__MAX"))}
+    plain = metrics(file, names)
     prefixes = {label for label, _ in plain.values() if label is not None}
     if prefixes and not given and len(prefixes) > 1 and str(run) not in prefixes:
         runs = sorted(prefixes)
@@ -79,6 +82,22 @@ def metric(name: str) -> tuple[str | None, str]:
     """
     label, dash, rest = name.rpartition(" - ")
     return (label, rest.strip().lower()) if dash else (None, name.strip().lower())
+
+
+def metrics(file: str, names: list[str]) -> dict[str, tuple[str | None, str]]:
+    """`metric` of a file's columns, without what Weights & Biases puts beside them; a scalar that TensorBoard exported as "Value"
+    has the name that it gave the file.
+
+    >>> metrics("run-train-tag-train_loss.csv", ["Wall time", "Step", "Value"])["Value"]
+    (None, 'train_loss')
+    """
+    found = {name: metric(name) for name in names if not name.endswith(("__MIN", "__MAX"))}
+    tag = re.search(r"tag-(.+?)( \(\d+\))?\.csv", file.lower())
+    if tag and {known for _, known in found.values()} == SCALAR:
+        known = {re.sub(r"\W", "_", name): name for theirs in KNOWN.values() for name in reversed(theirs)}
+        word = re.sub(r"\W", "_", tag[1])
+        found |= {name: (None, known.get(word, word)) for name in names if name.strip().lower() == "value"}
+    return found
 
 
 def run_column(names: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lastiterate import _check
 from lastiterate.logs import formats
-from lastiterate.logs.names import ASIDE, KNOWN, metric, quoted, run_column
+from lastiterate.logs.names import ASIDE, KNOWN, metrics, quoted, run_column
 from lastiterate.logs.runs import find, load
 
 MOST = 10**8  # norms that come out
@@ -62,7 +62,7 @@ def norms(
 
 def _choose(file, found, column, run):
     """{"norm": its column, "step": its column if there is one}."""
-    plain = {name: metric(name) for name in found if not name.endswith(("__MIN", "__MAX")) and name not in run_column(found)}
+    plain = {name: about for name, about in metrics(file, found).items() if name not in run_column(found)}
     labels = {label for label, _ in plain.values() if label is not None}
     if len(labels) > 1 and run is not None:
         plain = {name: about for name, about in plain.items() if about[0] in (None, str(run))}
