@@ -120,9 +120,9 @@ def test_readme_examples(repository):
 
 def test_readme_shows_what_the_command_line_prints(repository, capsys):
     blocks = re.findall(
-        r"^\$ lastiterate (extend|transfer)(.*)\n((?:(?!\$|```).*\n)+)", (repository / "README.md").read_text(), re.M
+        r"^\$ lastiterate (extend|transfer|optimal)(.*)\n((?:(?!\$|```).*\n)+)", (repository / "README.md").read_text(), re.M
     )
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for command, words, shown in blocks:
         assert cli.main([command, *words.split()]) == 0
         assert capsys.readouterr().out == shown
