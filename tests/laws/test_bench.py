@@ -1,0 +1,55 @@
+"""The bench: its tasks, what it makes of its runs, and that the committed tables are what it makes."""
+
+import pandas as pd
+import pytest
+
+from lastiterate import laws
+from lastiterate.experiments import schedule_laws as bench
+from lastiterate.laws import interval
+from lastiterate.logs import published
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return pd.read_csv(published.recorded("laws_runs.csv"))
+
+
+def test_no_run_is_trained_on_and_tested_in_one_task():
+    listed = bench.tasks()
+    for task, rows in listed.groupby("task"):
+        train, test = (set(rows.loc[rows["role"] == role, "run"]) for role in ("train", "test"))
+        assert train and test and not train & test, task
+    assert set(interval.CHOSEN) < set(listed["task"]) and set(bench.CROSS_RATE) < set(listed["task"])
+
+
+def test_every_law_has_every_task(runs):
+    assert {(t, law) for t in bench.tasks()["task"].unique() for law in laws.NAMES} == set(
+        zip(runs["task"], runs["law"], strict=True)
+    )
+
+
+def test_the_interval_holds_nine_of_ten_final_losses(runs):
+    held = bench.coverage(runs)
+    assert held["inside"].mean() >= 0.9 and held.loc[~held["chosen"], "inside"].mean() >= 0.9
+
+
+def test_two_clocks_beat_the_published_error_by_a_fifth():
+    table = pd.read_csv(published.recorded("laws.csv")).set_index(["task", "law", "fit"])
+    for task, error in (("mpl100", 0.00142), ("mpl400", 0.00168)):
+        assert table.loc[(task, "two_clock", "common"), "pred_e"] < 0.8 * error
+
+
+def test_a_task_of_own_runs_is_what_is_committed(runs, tmp_path):
+    found = bench.run("own", "bound")
+    there = runs[(runs["task"] == "own") & (runs["law"] == "bound")].set_index("run")
+    for row in found.itertuples():
+        assert row.predicted == pytest.approx(there.loc[row.run, "predicted"], rel=1e-4)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="task must be one of 'mpl100'"):
+        bench.run("mpl25", "bound")
+    with pytest.raises(ValueError, match="fit must be one of 'common'"):
+        bench.run("own", "bound", "published")
+    with pytest.raises(ValueError, match="run must be one of nano"):
+        bench.curve("nano", "nano-unknown")
