@@ -19,10 +19,13 @@ from lastiterate._files import sweep, write_atomic
 from lastiterate.companion import dependencies, manifest, outputs, report
 from lastiterate.logs import published, sequences
 
+MPL_RUNS = ("cosine_24000", "constant_24000", "wsdcon_9", "wsd_20000_24000", "wsdld_20000_24000", "cosine_72000")
 NEEDS = {  # files that the cells tagged `logs` need, by the notebook's folder, a source of `data`; None: all of that source
     "schaipp2025": None,
     "defazio2023": [sequences.SEQUENCES[name].file for name in (*sequences.TASKS, "roberta_l2", "vit_l2", "rcnn_earlier")],
+    "multipowerlaw2025": [f"csv_{size}/{run}.csv" for size in (100, 400) for run in MPL_RUNS],
 }
+SOURCE_OF = {"laws": "multipowerlaw2025"}  # of folders that are not named after a source
 WORKERS = 2
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -259,6 +262,7 @@ def _settled(outputs, count):
 def _source(name):
     """The source that a notebook's `logs` cells need: its folder, or the first where that is none."""
     folder = name.partition("/")[0]
+    folder = SOURCE_OF.get(folder, folder)
     return folder if folder in NEEDS else next(iter(NEEDS))
 
 
