@@ -6,6 +6,7 @@ the best half of the starts that are kept and a random half refined, all paramet
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -219,7 +220,8 @@ class _Problem:
         theta = np.clip(theta, low + 1e-9, np.where(np.isfinite(high), high - 1e-9, np.inf))
         how = {"method": "trf", "x_scale": "jac", "loss": "huber", "f_scale": DELTA, "max_nfev": 100}
         how |= {"ftol": 1e-7, "xtol": 1e-8, "gtol": 1e-12}
-        found = least_squares(self.residuals, theta, jac=self.jacobian, bounds=(low, high), **how)
+        jacobian: Any = self.jacobian  # the stubs of SciPy know names alone
+        found = least_squares(self.residuals, theta, jac=jacobian, bounds=(low, high), **how)
         return self.objective(found.fun), found.x
 
 
