@@ -32,11 +32,16 @@ def test_a_run_with_a_cooldown_says_what_others_would_give(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("eta", "columns", "more", "message"),
     [
-        (schedules.cosine(1000), {}, [], "the logs do not determine a law: a single smooth decay"),
+        (schedules.cosine(1000), {}, [], "log.csv must determine a law, got a single smooth decay"),
         (schedules.constant(1000), {}, [], "one rate throughout"),
         (schedules.wsd(1000), {"lr": "rate"}, [], "log.csv has no learning rates: column 'lr' is missed"),
         (schedules.wsd(1000), {"val_loss": "loss_on_val"}, ["--loss", "other"], "has no column 'other'"),
-        (schedules.wsd(1000), {}, ["--skip", "960", "--anyway"], "curves must have 5 points or more"),
+        (
+            schedules.wsd(1000),
+            {},
+            ["--skip", "960", "--anyway"],
+            "curves must have 5 losses or more behind their first steps, got 2",
+        ),
         (schedules.wsd(1000), {}, ["--law", "kaplan"], "law must be one of 'two_clock'"),
         (schedules.wsd(1000), {}, ["--lr", "-1"], "lr must be a finite number > 0"),
     ],
@@ -58,3 +63,24 @@ def test_nothing_asked(tmp_path, capsys):
     path, _ = log(tmp_path / "log.csv", schedules.wsd(1000))
     assert cli.main(["predict", path]) == 2
     assert "schedule must be given" in capsys.readouterr().err
+
+
+def test_runs_of_one_file_and_of_several(tmp_path, capsys):
+    tables = []
+    for name, eta in (("a", schedules.cosine(1000)), ("b", schedules.constant(1000))):
+        path, _ = log(tmp_path / f"{name}.csv", eta)
+        tables.append(pd.read_csv(path).assign(run=name))
+    both = tmp_path / "both.csv"
+    pd.concat(tables).to_csv(both, index=False)
+    ask = ["--schedule", "linear", "--law", "bound"]
+    assert cli.main(["predict", str(both), "--run", "a", "--run", "b", *ask]) == 0
+    of_one = capsys.readouterr().out
+    assert cli.main(["predict", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), *ask]) == 0
+    assert capsys.readouterr().out == of_one and of_one.count("fitted on") == 2
+    for words, message in (
+        ([str(both)], "run must be one of the 2 of both.csv, 'a', 'b', got None"),
+        ([str(both), "--run", "c"], "run must be one of the 2 of both.csv, 'a', 'b', got 'c'"),
+        ([str(both), str(both), "--run", "a"], "run must be given once a log"),
+    ):
+        assert cli.main(["predict", *words, *ask]) == 2
+        assert message in capsys.readouterr().err

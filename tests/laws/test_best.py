@@ -33,16 +33,23 @@ def test_blocks_have_the_laws_own_final_loss(law):
 
 
 @pytest.mark.parametrize("law", ["two_clock", "step_memory", "bound", "bound_power", "multi_power", "functional"])
-def test_no_common_schedule_is_better_and_it_takes_less_than_a_second(law):
+def test_no_common_schedule_is_better(law):
     true, _ = curves_of(law)
-    start = time.process_time()
     lr, loss, more = laws.best_schedule(true, 4000, warmup=100)
-    assert time.process_time() - start < 1
     assert lr.shape == (4000,) and lr.max() <= true.unit * (1 + 1e-12) and lr.min() >= 0
     zoo = (schedules.linear(4000), schedules.wsd(4000), schedules.cosine(4000), schedules.wsd(4000, 0.4, "1-sqrt"))
     assert loss <= min(true.predict(1e-3 * schedules.warmup(eta, 100), [4000])[0] for eta in zoo) + 1e-4
     if more["convex"]:
         assert more["spread"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", laws.NAMES)
+def test_it_takes_less_than_a_second(law):
+    true, _ = curves_of(law)
+    start = time.thread_time()
+    laws.best_schedule(true, 4000, warmup=100)
+    assert time.thread_time() - start < 1
 
 
 def test_the_annealing_law_wants_a_drop():

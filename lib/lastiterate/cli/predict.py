@@ -9,12 +9,14 @@ from lastiterate.cli import _shared
 
 HELP = "the loss that another schedule would give"
 EXAMPLE = "lastiterate predict log.csv --schedule linear --schedule wsd:cooldown=0.1 --steps 50000 --lr 1e-3"
-ENOUGH = 8  # validation losses from which on they are fitted rather than training losses
 
 
 def add_arguments(parser):
     parser.add_argument(
         "logs", nargs="+", metavar="LOG", help="log of a run, with its rates and losses: one or two of them, or more"
+    )
+    parser.add_argument(
+        "--run", dest="run_name", action="append", metavar="NAME", help="which run of a file of several; repeat for more than one"
     )
     parser.add_argument(
         "--schedule", action="append", default=[], metavar="SPEC", help="such as wsd:cooldown=0.1,warmup=300; repeat"
@@ -38,8 +40,10 @@ def add_arguments(parser):
 def run(args):
     import numpy as np
 
-    from lastiterate import _check, laws, schedules
-    from lastiterate.laws import interval
+    from lastiterate import _check, _extras, laws, schedules
+
+    _extras.require("pandas", "logs")
+    from lastiterate.experiments import other_schedules
 
     _check.choice("law", args.law, laws.NAMES)
     if args.lr is not None:
@@ -48,61 +52,51 @@ def run(args):
     out = args.best and _shared.output(args.best, ".csv", b"step,eta", "best")
     if not args.schedule and args.best is None:
         raise ValueError("schedule must be given, such as --schedule linear, or --best")
-    curves = [_curve(path, args) for path in args.logs]
-    why = laws.ill_posed([curve for _, curve in curves])
+    names, curves = _curves(args)
+    why = laws.ill_posed(curves)
     if why and not args.anyway:
-        raise ValueError(f"the logs do not determine a law: {why}; --anyway predicts all the same")
-    fits = {
-        name: laws.fit([curve for _, curve in curves], name, args.seed) for name in dict.fromkeys((args.law, *interval.PANEL))
-    }
-    main = fits[args.law]
-    peak = main.unit if args.lr is None else args.lr
-    T = args.steps or max(lr.size for _, (lr, _, _) in curves)
+        files = ", ".join(dict.fromkeys(Path(path).name for path in args.logs))
+        raise ValueError(f"{files} must determine a law, got {why}; --anyway predicts all the same")
+    fits = other_schedules.fits(curves, args.law, args.seed, args.anyway)
+    peak = fits[args.law].unit if args.lr is None else args.lr
+    T = args.steps or max(lr.size for lr, _, _ in curves)
     asked = {spec: peak * schedules.named(spec, None if Path(spec).suffix == ".csv" else T) for spec in args.schedule}
     if args.best is not None:
-        lr, _, _ = laws.best_schedule(main, T, peak, _warmup(curves[0][1][0]))
-        asked[f"best for {args.law}"] = lr
-    print("\n".join(_about(curves, main, why)) + "\n")
+        best, *_ = laws.best_schedule(fits[args.law], T, peak, _warmup(curves[0][0]))
+        asked[f"best for {args.law}"] = best
+    table = other_schedules.outcomes(fits, asked)
+    print("\n".join(_about(names, curves, fits[args.law], why)) + "\n")
     rows = [["schedule", "steps", "final loss", "nine of ten", *fits]]
-    for spec, lr in asked.items():
-        losses = {name: float(fit.predict(lr, [lr.size])[0]) for name, fit in fits.items()}
-        low, high = interval.around(losses, main.extrapolates(lr) is not None, args.law)
-        rows.append(
-            [spec, f"{lr.size:,}", f"{losses[args.law]:.4f}", f"{low:.4f} to {high:.4f}", *(f"{v:.4f}" for v in losses.values())]
-        )
+    for spec, found in table.to_dict("index").items():
+        cells = [spec, f"{found['steps']:,}", f"{found['loss']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
+        rows.append([*cells, *(f"{found[name]:.4f}" for name in fits)])
     print("\n".join(_shared.columns(rows)))
-    for said in dict.fromkeys(filter(None, map(main.extrapolates, asked.values()))):
+    for said in dict.fromkeys(filter(None, table["extrapolated"])):
         print(f"extrapolated: {said}; the intervals are wider, and were tried on small runs only")
     if out:
-        schedules.write_csv(out, np.maximum(lr / peak, 0.0), peak)
+        schedules.write_csv(out, np.maximum(best / peak, 0.0), peak)
         print(f"written: {out}")
     if plot:
-        _draw(plot, curves, main, asked)
+        _draw(plot, curves, fits[args.law], asked)
         print(f"written: {plot}")
     return 0
 
 
-def _curve(path, args):
-    """(name of the loss, curve for `laws.fit`) of a log."""
-    from lastiterate import _check, laws, logs
+def _curves(args):
+    """Names of the losses, and a curve for each run: of one file, all runs that are named; of several, one of each."""
+    from lastiterate.experiments import other_schedules
 
-    columns = {ours: theirs for ours, theirs in (("val_loss", args.loss), ("lr", args.rate)) if theirs}
-    log = logs.read(path, **columns)
-    rate = log.dropna(subset="lr")
-    if len(rate) < 2:
-        raise ValueError(f"{Path(path).name} has no learning rates: column 'lr' is missed, or --rate names another")
-    loss = "val_loss" if args.loss or log["val_loss"].notna().sum() >= ENOUGH else "train_loss"
-    scored = log.dropna(subset=loss)
-    if scored.empty:
-        raise ValueError(f"{Path(path).name} has no losses: column 'val_loss' or 'train_loss' is missed, or --loss names another")
-    T = int(max(rate["step"].iloc[-1], scored["step"].iloc[-1]))
-    skip = round(0.05 * T) if args.skip is None else _check.integer("skip", args.skip, 0, T - 1)
-    rates = laws.rates(rate["step"].to_numpy(), rate["lr"].to_numpy(), T)
-    done = scored["step"] - (1 if loss == "train_loss" else 0)  # a batch's loss is that before its step
-    kept = done > max(skip, 0)
-    if not kept.any():
-        raise ValueError(f"skip must leave losses to fit, got {skip:,} of {T:,} steps in {Path(path).name}")
-    return args.loss or loss, (rates, done[kept].to_numpy(int), scored.loc[kept, loss].to_numpy(float))
+    runs = args.run_name or [None] * len(args.logs)
+    files = args.logs * len(runs) if len(args.logs) == 1 else args.logs
+    if len(files) != len(runs):
+        raise ValueError(
+            f"run must be given once a log, in their order, or several times with one log, got {len(runs)} for {len(files)}"
+        )
+    found = [other_schedules.curve(file, run, args.loss, args.rate, args.skip) for file, run in zip(files, runs, strict=True)]
+    names = [name for name, _ in found]
+    if len(set(names)) > 1:
+        raise ValueError(f"loss must be one for all logs, got {' and '.join(sorted(set(names)))}: --loss names a column")
+    return names, [curve for _, curve in found]
 
 
 def _warmup(lr):
@@ -111,15 +105,17 @@ def _warmup(lr):
     return first if lr[0] < 0.5 * lr.max() and first < 0.2 * lr.size else 0
 
 
-def _about(curves, fit, why):
+def _about(names, curves, fit, why):
+    from lastiterate.laws import fitting
+
     lines = [
         f"fitted on  {steps.size:,} of {loss}, steps {steps[0]:,} to {steps[-1]:,}, peak rate {lr.max():g}"
-        for loss, (lr, steps, _) in curves
+        for loss, (lr, steps, _) in zip(names, curves, strict=True)
     ]
     agreed = round(fit.agreement * len(fit.starts))
     lines.append(f"law        {fit.law.name}: {fit.law.formula}")
     lines.append(f"fit        off by {fit.residual:.4f} on the average; {agreed} of {len(fit.starts)} starts agree within 2 %")
-    if fit.agreement < 0.5:
+    if fit.agreement < fitting.TRUST:
         lines.append("warning    the starts disagree: the logs hardly determine this law")
     if why:
         lines.append(f"ill-posed  {why}")
@@ -141,7 +137,7 @@ def _draw(path, curves, fit, asked):
     style.use()
     fig, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.4))
     shades = style.colors(len(asked))
-    for lr, steps, losses in (curve for _, curve in curves):
+    for lr, steps, losses in curves:
         left.plot(*style.thin(steps, losses), color="0.6", lw=1, label="measured")
         left.plot(*style.thin(steps, fit.predict(lr, steps)), color="0.1", lw=0.8, ls="--", label="fitted")
         style.curve(right, lr, color="0.6", label="run")

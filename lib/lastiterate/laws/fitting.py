@@ -19,6 +19,7 @@ DRAWN = 48  # random starts
 KEPT = 8  # of them refined: half the best, half random
 AGREE = 0.02  # starts agree where their losses are within 2 %
 TRUST = 0.5  # share of starts that must agree for a fit to be determined
+NEAR = 0.1  # a peak rate within 10 % of the trained ones is none of its own: a warmup lowers that of a decay by as much
 STEP = 1e-6  # of finite differences, in logarithms of parameters
 
 
@@ -79,7 +80,7 @@ class Fit:
         'peak rate 0.002 was never trained: the highest of the runs was 0.001'
         """
         peak, (low, high) = float(np.max(lr)), self.peaks
-        if low * (1 - 0.02) <= peak <= high * (1 + 0.02):
+        if low * (1 - NEAR) <= peak <= high * (1 + NEAR):
             return None
         edge = f"the highest of the runs was {high:g}" if peak > high else f"the lowest peak of the runs was {low:.3g}"
         return f"peak rate {peak:g} was never trained: {edge}"
