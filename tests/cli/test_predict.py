@@ -32,7 +32,7 @@ def test_a_run_with_a_cooldown_says_what_others_would_give(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("eta", "columns", "more", "message"),
     [
-        (schedules.cosine(1000), {}, [], "log.csv must determine a law, got a single smooth decay"),
+        (schedules.cosine(1000), {}, [], "log.csv: curves must determine a law, and do not: a single smooth decay"),
         (schedules.constant(1000), {}, [], "one rate throughout"),
         (schedules.wsd(1000), {"lr": "rate"}, [], "log.csv has no learning rates: column 'lr' is missed"),
         (schedules.wsd(1000), {"val_loss": "loss_on_val"}, ["--loss", "other"], "has no column 'other'"),

@@ -53,11 +53,10 @@ def run(args):
     if not args.schedule and args.best is None:
         raise ValueError("schedule must be given, such as --schedule linear, or --best")
     names, curves = _curves(args)
-    why = laws.ill_posed(curves)
-    if why and not args.anyway:
-        files = ", ".join(dict.fromkeys(Path(path).name for path in args.logs))
-        raise ValueError(f"{files} must determine a law, got {why}; --anyway predicts all the same")
-    fits = other_schedules.fits(curves, args.law, args.seed, args.anyway)
+    try:
+        fits = other_schedules.fits(curves, args.law, args.seed, args.anyway)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(dict.fromkeys(Path(path).name for path in args.logs))}: {error}") from None
     peak = fits[args.law].unit if args.lr is None else args.lr
     T = args.steps or max(lr.size for lr, _, _ in curves)
     asked = {spec: peak * schedules.named(spec, None if Path(spec).suffix == ".csv" else T) for spec in args.schedule}
@@ -65,7 +64,7 @@ def run(args):
         best, *_ = laws.best_schedule(fits[args.law], T, peak, _warmup(curves[0][0]))
         asked[f"best for {args.law}"] = best
     table = other_schedules.outcomes(fits, asked)
-    print("\n".join(_about(names, curves, fits[args.law], why)) + "\n")
+    print("\n".join(_about(names, curves, fits[args.law])) + "\n")
     rows = [["schedule", "steps", "final loss", "nine of ten", *fits]]
     for spec, found in table.to_dict("index").items():
         cells = [spec, f"{found['steps']:,}", f"{found['loss']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
@@ -105,7 +104,8 @@ def _warmup(lr):
     return first if lr[0] < 0.5 * lr.max() and first < 0.2 * lr.size else 0
 
 
-def _about(names, curves, fit, why):
+def _about(names, curves, fit):
+    from lastiterate import laws
     from lastiterate.laws import fitting
 
     lines = [
@@ -117,7 +117,7 @@ def _about(names, curves, fit, why):
     lines.append(f"fit        off by {fit.residual:.4f} on the average; {agreed} of {len(fit.starts)} starts agree within 2 %")
     if fit.agreement < fitting.TRUST:
         lines.append("warning    the starts disagree: the logs hardly determine this law")
-    if why:
+    if why := laws.ill_posed(curves):
         lines.append(f"ill-posed  {why}")
     return lines
 

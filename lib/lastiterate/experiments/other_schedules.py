@@ -93,11 +93,11 @@ def fits(curves: Sequence[Curve], law: str = "two_clock", seed: int = 0, anyway:
     Source: this project. Some seconds.
     """
     panel = dict.fromkeys((_check.choice("law", law, laws.NAMES), *interval.PANEL))
-    if (why := laws.ill_posed(curves)) and not anyway:
-        raise ValueError(f"curves must determine a law, and do not: {why}")
     points, most = sum(len(steps) for _, steps, _ in curves), max(len(laws.LAWS[name].parameters) for name in panel)
     if points < most:
         raise ValueError(f"curves must have {most} losses or more behind their first steps, got {points}")
+    if (why := laws.ill_posed(curves)) and not anyway:
+        raise ValueError(f"curves must determine a law, and do not: {why}; with anyway they are fitted all the same")
     return {name: laws.fit(list(curves), name, seed) for name in panel}
 
 

@@ -70,7 +70,10 @@ def ill_posed(curves):
     if len(curves) > 1 and _differ(curves):
         return None
     if all(np.ptp(lr[steps - 1]) <= LEVEL * lr.max() for lr, steps, _ in curves):
-        return f"one rate throughout, which says nothing of what another would do: {advice}"
+        return (
+            "one rate throughout, which says nothing of what another would do: log a second run whose rate falls, or let it fall "
+            "in this one, by a cooldown or a jump"
+        )
     if len(curves) == 1:
         return (
             f"a single smooth decay: a plateau of the rate, or a jump, is missing, and many laws fit such a curve alike: {advice}"
