@@ -5,27 +5,13 @@ A **schedule law** is a formula for the loss after every step of any schedule; i
 law is a file of this folder; `LAWS` has them by name.
 """
 
-from lastiterate.laws import (
-    annealing,
-    bound,
-    bound_power,
-    functional,
-    interval,
-    multi_power,
-    scoring,
-    step_memory,
-    two_clock,
-    two_clock_free,
-)
+from lastiterate.laws import interval, scoring
 from lastiterate.laws.best import best_schedule, power_kernel_optimum
 from lastiterate.laws.curves import ill_posed, rates
 from lastiterate.laws.fitting import Fit, fit
+from lastiterate.laws.known import LAWS, NAMES
 from lastiterate.laws.law import Law
 from lastiterate.laws.path import Path
-
-_FILES = (two_clock, two_clock_free, step_memory, bound, bound_power, annealing, multi_power, functional)
-LAWS = {module.LAW.name: module.LAW for module in _FILES}
-NAMES = tuple(LAWS)
 
 __all__ = [
     "LAWS",

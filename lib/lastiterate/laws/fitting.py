@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lastiterate import _check
+from lastiterate.laws.known import LAWS
 from lastiterate.laws.law import Law
 from lastiterate.laws.path import Path
 
@@ -113,8 +114,6 @@ def fit(curves, law: str | Law = "two_clock", seed: int = 0, held_out=()) -> Fit
     >>> bool(abs(found.predict(schedules.wsd(400))[-1] - true.predict(schedules.wsd(400))[-1]) < 1e-4)
     True
     """
-    from lastiterate.laws import LAWS
-
     chosen = law if isinstance(law, Law) else LAWS[_check.choice("law", law, tuple(LAWS))]
     seed = _check.integer("seed", seed, 0)
     curves, held_out = checked_curves(curves), checked_curves(held_out, "held_out") if len(held_out) else []
