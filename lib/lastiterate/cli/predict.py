@@ -61,7 +61,7 @@ def run(args):
     T = args.steps or max(lr.size for lr, _, _ in curves)
     asked = {spec: peak * schedules.named(spec, None if Path(spec).suffix == ".csv" else T) for spec in args.schedule}
     if args.best is not None:
-        best, *_ = laws.best_schedule(fits[args.law], T, peak, _warmup(curves[0][0]))
+        best, *_ = laws.best_schedule(fits[args.law], T, peak, other_schedules.warmup_of(curves[0][0]))
         asked[f"best for {args.law}"] = best
     table = other_schedules.outcomes(fits, asked)
     print("\n".join(_about(names, curves, fits[args.law])) + "\n")
@@ -96,12 +96,6 @@ def _curves(args):
     if len(set(names)) > 1:
         raise ValueError(f"loss must be one for all logs, got {' and '.join(sorted(set(names)))}: --loss names a column")
     return names, [curve for _, curve in found]
-
-
-def _warmup(lr):
-    """Steps until the rate is first at 99 % of its peak, where it starts below half of it; else 0."""
-    first = int((lr >= 0.99 * lr.max()).argmax())
-    return first if lr[0] < 0.5 * lr.max() and first < 0.2 * lr.size else 0
 
 
 def _about(names, curves, fit):

@@ -75,6 +75,21 @@ def curve(
     return loss or kind, (lr, steps[fitted], losses)
 
 
+def warmup_of(lr: ArrayLike) -> int:
+    """Steps of a run's warmup: until its rate is first at 99 % of its peak, where it starts below half of it; else 0.
+
+    Args:
+        lr: learning rate of every step.
+
+    >>> from lastiterate import schedules
+    >>> warmup_of(schedules.warmup(schedules.wsd(1000), 50)), warmup_of(schedules.linear(1000))
+    (49, 0)
+    """
+    lr = _check.schedule(lr, "lr")
+    first = int((lr >= 0.99 * lr.max()).argmax())
+    return first if lr[0] < 0.5 * lr.max() and first < 0.2 * lr.size else 0
+
+
 def fits(curves: Sequence[Curve], law: str = "two_clock", seed: int = 0, anyway: bool = False) -> dict[str, laws.Fit]:
     """A law, and those whose disagreement says how far to trust it (`laws.interval.PANEL`), fitted on the same curves.
 
