@@ -5,7 +5,7 @@ RUN := LASTITERATE_PARENT=$$PPID exec $(PY) -m lastiterate
 SIZE ?= nano
 
 .DEFAULT_GOAL := help
-.PHONY: help env figures test test-slow notebook lab data worstcase runs suites bench lint format package clean
+.PHONY: help env figures test test-slow notebook lab data worstcase runs suites laws bench lint format package clean
 
 help:  ## this text
 	@echo "lastiterate: learning-rate-schedule theory to understand, check and use"
@@ -58,6 +58,12 @@ suites: env  ## recompute the convex suite and the small problems in data/ (half
 	@$(RUN) convex build/convex.csv
 	@$(RUN) problems build/problems
 	@cp build/convex.csv build/problems.parquet build/problems_norms.csv data/
+	@$(RUN) data --register
+
+laws: env  ## recompute data/laws.csv and laws_runs.csv, the bench of schedule laws (a quarter of an hour; can be interrupted)
+	@mkdir -p build
+	@$(RUN) laws build/laws.csv
+	@cp build/laws.csv build/laws_runs.csv data/
 	@$(RUN) data --register
 
 bench: env  ## print speeds as ratios to plain baselines

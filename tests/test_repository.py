@@ -161,7 +161,7 @@ def test_floors_of_the_house(repository):
 
 def test_tests_mirror_the_library(repository):
     library, tests = repository / "lib" / "lastiterate", repository / "tests"
-    for folder in ("schedules", "logs", "trainer", "experiments", "companion", "cli"):
+    for folder in ("schedules", "laws", "logs", "trainer", "experiments", "companion", "cli"):
         assert list((tests / folder).glob("test_*.py")), folder
         assert (library / folder / "__init__.py").is_file()
 

@@ -11,10 +11,11 @@ import sys
 
 import numpy as np
 
-from lastiterate import bounds, design, schedules, transfer
+from lastiterate import bounds, design, laws, schedules, transfer
 
 CORE = ["bounds", "_closed_forms", "continuation", "design", "transfer", "_check", "_extras"]
 CORE += ["schedules.compose", "schedules.families", "schedules.spec"]
+CORE += ["laws.best", "laws.curves", "laws.fitting", "laws.interval", "laws.scoring"]
 
 
 def installed():
@@ -43,6 +44,8 @@ def closed_forms():
     assert np.allclose(design.optimal(100, prefix=np.full(50, 0.1))[0][:50], design.optimal(100, prefix=np.full(50, 0.1))[0][0])
     assert abs(transfer.extend_rate(4000, 8000) - 0.533) < 1e-3 and abs(transfer.extend_cooldown(4000, 8000) - 0.633) < 1e-3
     assert schedules.linear(7)[-1] == 1 / 7
+    law = laws.Fit(laws.LAWS["bound"], {"L0": 0.0, "A": 0.5, "B": 0.5, "a": 1.0})
+    assert abs(law.predict(gamma * schedules.constant(T), [T])[0] - exact) < 1e-12
 
 
 def run(*words, status=0):
@@ -77,6 +80,8 @@ def missing_extras():
         (("problems", "runs"), "train"),
         (("figures",), "paper"),
         (("data",), "logs"),
+        (("predict", "log.csv", "--schedule", "linear"), "logs"),
+        (("laws", "table.csv"), "logs"),
     ]:
         said = run(*words, status=2)
         assert said.count("\n") == 1 and f'pip install "lastiterate[{extra}]"' in said, (words, said)

@@ -7,7 +7,7 @@ import importlib
 
 __version__ = "0.1.0"
 HOME = "https://github.com/lastiterate/lastiterate"
-__all__ = ["bounds", "continuation", "design", "experiments", "logs", "schedules", "trainer", "transfer", "worstcase"]
+__all__ = ["bounds", "continuation", "design", "experiments", "laws", "logs", "schedules", "trainer", "transfer", "worstcase"]
 
 
 def __getattr__(name):

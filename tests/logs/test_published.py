@@ -169,7 +169,8 @@ def test_cifar_is_pinned_and_not_downloaded_unasked(monkeypatch, capsys):
     monkeypatch.setattr(published, "missing", lambda source: [])
     monkeypatch.setattr(published, "fetch_all", asked.append)
     assert cli.main(["data"]) == 0
-    assert asked == ["schaipp2025", "defazio2023", "tinyshakespeare"] and "CIFAR" not in capsys.readouterr().out
+    assert asked == ["schaipp2025", "defazio2023", "multipowerlaw2025", "tinyshakespeare"]
+    assert "CIFAR" not in capsys.readouterr().out
     with pytest.raises(ValueError, match="classes must be 10 or 100, got 20"):
         cifar.images(20)
 

@@ -21,9 +21,9 @@ from lastiterate import _extras
 
 GROUPS = {
     "theory": ("bound", "extend", "transfer", "optimal", "refine"),
-    "logs": ("log",),
+    "logs": ("log", "predict"),
     "training": ("train", "sweep", "tokenize"),
-    "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems"),
+    "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems", "laws"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 GRACE = 10.0  # seconds that an interrupted command has to clean up

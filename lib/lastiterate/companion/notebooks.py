@@ -19,10 +19,13 @@ from lastiterate._files import sweep, write_atomic
 from lastiterate.companion import dependencies, manifest, outputs, report
 from lastiterate.logs import published, sequences
 
+MPL_RUNS = ("cosine_24000", "constant_24000", "wsdcon_9", "wsd_20000_24000", "wsdld_20000_24000", "cosine_72000")
 NEEDS = {  # files that the cells tagged `logs` need, by the notebook's folder, a source of `data`; None: all of that source
     "schaipp2025": None,
     "defazio2023": [sequences.SEQUENCES[name].file for name in (*sequences.TASKS, "roberta_l2", "vit_l2", "rcnn_earlier")],
+    "multipowerlaw2025": [f"csv_{size}/{run}.csv" for size in (100, 400) for run in MPL_RUNS],
 }
+SOURCES_OF = {"laws": ("multipowerlaw2025", "schaipp2025")}  # of folders that are not named after their only source
 WORKERS = 2
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -43,16 +46,20 @@ def make_figures(root: Path) -> int:
     for folder in ("figures", "notebooks", "build"):  # what a killed run may have left
         for part in (root / folder, *(root / folder).rglob("*/")):
             sweep(part)
-    here = {source: not _missing(source) for source in NEEDS}
+    there = {source: not _missing(source) for source in NEEDS}
+
+    def here(name):
+        return all(there[source] for source in _sources(name))
+
     books = {book["name"]: book for book in listed["notebooks"]}
-    stale = [name for name in books if not dependencies.up_to_date(root, name, listed, here[_source(name)])]
-    for source in {_source(name) for name in stale if dependencies.has_logs_cells(root, name)}:
-        here[source] = here[source] or _try_download(source)
+    stale = [name for name in books if not dependencies.up_to_date(root, name, listed, here(name))]
+    for source in {source for name in stale if dependencies.has_logs_cells(root, name) for source in _sources(name)}:
+        there[source] = there[source] or _try_download(source)
     failed = {}
     if stale:
         seconds = sum(books[name]["seconds"] for name in stale) / min(WORKERS, len(stale))
         print(f"{len(stale)} of {len(books)} notebooks to run, {WORKERS} at a time: about {seconds + 3:.0f} s", flush=True)
-        failed = _run_all(root, stale, {name: here[_source(name)] for name in stale})
+        failed = _run_all(root, stale, {name: here(name) for name in stale})
     records = report.all_claims(root, listed)
     write_atomic(root / "figures" / "README.md", manifest.gallery(listed).encode())
     write_atomic(root / "figures" / "claims.json", report.claims_file(records).encode())
@@ -75,7 +82,8 @@ def run(root: Path, name: str, assignments: list[str]) -> int:
             raise ValueError(f"{name} has no parameter {key!r}; it has\n{listing}")
         parameters[key] = _parsed(key, text, known[key][0])
     out = root / "build" / f"{name}.ipynb"
-    with_logs = not dependencies.has_logs_cells(root, name) or not _missing(_source(name)) or _try_download(_source(name))
+    needed = _sources(name) if dependencies.has_logs_cells(root, name) else ()
+    with_logs = all(not _missing(source) or _try_download(source) for source in needed)
     print(f"{name} with {parameters or 'its own parameters'} -> {out.relative_to(root)}", flush=True)
     _execute(path, out, parameters, with_logs, root / "build" / "figures", progress_bar=True)
     print(f"done: {out.relative_to(root)}, figures in build/figures/")
@@ -256,10 +264,10 @@ def _settled(outputs, count):
     return settled
 
 
-def _source(name):
-    """The source that a notebook's `logs` cells need: its folder, or the first where that is none."""
+def _sources(name):
+    """The sources that a notebook's `logs` cells need: those of its folder, or the first where it has none."""
     folder = name.partition("/")[0]
-    return folder if folder in NEEDS else next(iter(NEEDS))
+    return SOURCES_OF.get(folder, (folder if folder in NEEDS else next(iter(NEEDS)),))
 
 
 def _missing(source):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lastiterate import _check
 from lastiterate.logs import formats
 from lastiterate.logs.names import ASIDE, KNOWN, metrics, quoted, run_column
-from lastiterate.logs.runs import find, load
+from lastiterate.logs.runs import of_file
 
 MOST = 10**8  # norms that come out
 
@@ -44,10 +44,8 @@ def norms(
     Source: this project, for Defazio et al. 2023.
     """
     path, trim = formats.file(path, formats.SUFFIXES), _check.integer("trim", trim, 0)
-    if run is not None and path.suffix == ".parquet" and path.with_suffix(".csv").is_file():
-        recorded = find(path.with_suffix(".csv"))
-        if str(run) in recorded.index:
-            return _even(path.name, load(recorded.loc[[str(run)]])[["step", column or "grad_norm_l1"]], trim, fill)
+    if (recorded := of_file(path, run)) is not None:
+        return _even(path.name, recorded[["step", column or "grad_norm_l1"]], trim, fill)
     if formats.suffix(path) == ".json" and (read := formats.authors(path)) is not None:
         return _even(path.name, formats.history(read)[["step", column or "grad_norm"]], trim, fill)
     names: dict[str, str] = {}

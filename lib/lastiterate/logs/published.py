@@ -29,6 +29,11 @@ SOURCES = {  # name: where its files are; licence and what they are
         "licence": "CC BY-NC 4.0",
         "what": "gradient-norm sequences of Defazio et al. 2023",
     },
+    "multipowerlaw2025": {
+        "url": "https://raw.githubusercontent.com/thu-yao-01-luo/MultiPowerLaw/8da9f1902602f3391b971a811e3cc51604541769/loss_curve_repo/",
+        "licence": "MIT",
+        "what": "loss curves of Luo et al. 2025",
+    },
     "tinyshakespeare": {
         "url": "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/",
         "licence": "public domain",

@@ -102,6 +102,19 @@ def load(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([_load(run, every[source]).assign(run=run) for run, source in runs["source"].items()], ignore_index=True)
 
 
+def of_file(path: str | os.PathLike, run: str | int | None) -> pd.DataFrame | None:
+    """Log of one of the recorded runs of a Parquet file, from the first step of the run that it branched off on.
+
+    Returns:
+        As `load`; None for another file, or where it has no such run.
+    """
+    configs = Path(path).with_suffix(".csv")
+    if run is None or Path(path).suffix != ".parquet" or not Path(path).is_file() or not configs.is_file():
+        return None
+    recorded = find(configs)
+    return load(recorded.loc[[str(run)]]) if str(run) in recorded.index else None
+
+
 def final_val_loss(runs: pd.DataFrame) -> pd.Series:
     """Validation loss at the end of each run, over the authors' larger validation set; a Series indexed by run.
 

@@ -1,0 +1,75 @@
+"""The bench: its tasks, what it makes of its runs, and that the committed tables are what it makes."""
+
+import pandas as pd
+import pytest
+
+from lastiterate import laws
+from lastiterate.experiments import schedule_laws as bench
+from lastiterate.laws import interval
+from lastiterate.logs import published
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return pd.read_csv(published.recorded("laws_runs.csv"))
+
+
+def test_no_run_is_trained_on_and_tested_in_one_task():
+    listed = bench.tasks()
+    for task, rows in listed.groupby("task"):
+        train, test = (set(rows.loc[rows["role"] == role, "run"]) for role in ("train", "test"))
+        assert train and test and not train & test, task
+    assert set(interval.CHOSEN) < set(listed["task"]) and set(bench.CROSS_RATE) < set(listed["task"])
+
+
+def test_every_law_has_every_task(runs):
+    assert {(t, law) for t in bench.tasks()["task"].unique() for law in laws.NAMES} == set(
+        zip(runs["task"], runs["law"], strict=True)
+    )
+
+
+def test_the_interval_holds_nine_of_ten_final_losses(runs):
+    held = bench.coverage(runs)
+    assert held["inside"].mean() >= 0.9 and held.loc[~held["chosen"], "inside"].mean() >= 0.9
+
+
+def test_two_clocks_beat_the_published_error_by_a_fifth():
+    table = pd.read_csv(published.recorded("laws.csv")).set_index(["task", "law", "fit"])
+    for task, error in (("mpl100", 0.00142), ("mpl400", 0.00168)):
+        assert table.loc[(task, "two_clock", "common"), "pred_e"] < 0.8 * error
+
+
+@pytest.mark.slow
+def test_a_task_of_own_runs_is_what_is_committed(runs, tmp_path):
+    found = bench.run("own", "bound")
+    there = runs[(runs["task"] == "own") & (runs["law"] == "bound")].set_index("run")
+    for row in found.itertuples():
+        assert row.predicted == pytest.approx(there.loc[row.run, "predicted"], rel=1e-4)
+
+
+def test_the_leaderboard_is_made_of_the_runs(runs, monkeypatch):
+    monkeypatch.setattr(bench, "floor", lambda task: 0.0)
+    some = runs[runs["task"].isin(["mpl100", "rates"])]
+    made, there = bench.table(some), pd.read_csv(published.recorded("laws.csv"))
+    there = there[there["task"].isin(["mpl100", "rates"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(made.drop(columns="floor"), there.drop(columns="floor"), rtol=1e-3, atol=2e-6)
+    rows = bench.leaderboard(made)
+    assert rows[0] == ["law", "mpl100", "rates"] and rows[2] == ["two_clock", "3.0 / 5.4", "16.5 / 13.9"]
+
+
+def test_what_was_run_is_not_run_again(runs, tmp_path, monkeypatch):
+    path, called = tmp_path / "runs.csv", []
+    few = runs[(runs["task"] == "own") & (runs["law"] == "bound")]
+    runs.drop(few.index).to_csv(path, index=False)
+    monkeypatch.setattr(bench, "run", lambda *key: called.append(key) or few)
+    whole = bench.record(path, report=lambda _: None)
+    assert called == [("own", "bound", "common")] and len(whole) == len(runs) and (whole["law"] == runs["law"]).all()
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="task must be one of 'mpl100'"):
+        bench.run("mpl25", "bound")
+    with pytest.raises(ValueError, match="fit must be one of 'common'"):
+        bench.run("own", "bound", "published")
+    with pytest.raises(ValueError, match="run must be one of nano"):
+        bench.curve("nano", "nano-unknown")
