@@ -145,14 +145,14 @@ def horizon_exponent(table: Mapping[str, Any] | ArrayLike) -> tuple[float, float
     return (P, min(P, *others), max(P, *others)) if others else (P, -math.inf, math.inf)
 
 
-def _sweep(table: Mapping[str, Any] | ArrayLike) -> tuple[NDArray[np.float64], ...]:
+def _sweep(table: Any) -> tuple[NDArray[np.float64], ...]:
     """Columns lr, horizon, loss."""
     if hasattr(table, "keys"):
         missing = [name for name in ("lr", "horizon") if name not in table]
         losses = [name for name in ("loss", "final_val_loss", "final_loss") if name in table]
         if missing or not losses:
-            raise ValueError(f"table must have the columns lr, horizon and loss, got {', '.join(map(str, table))}")  # pyright: ignore
-        columns = [np.asarray(table[name]) for name in ("lr", "horizon", losses[0])]  # pyright: ignore
+            raise ValueError(f"table must have the columns lr, horizon and loss, got {', '.join(map(str, table))}")
+        columns = [np.asarray(table[name]) for name in ("lr", "horizon", losses[0])]
     else:
         rows = np.asarray(_check.numbers("table", table), dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != 3:

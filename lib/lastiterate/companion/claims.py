@@ -192,8 +192,9 @@ def claim(
     if data not in DATA:
         raise ValueError(f"data must be one of {', '.join(DATA)}, got {data!r}")
     stated, regions = _regions(paper, above, below, within, grid)
-    several = isinstance(measured, list | tuple | np.ndarray) and not isinstance(measured, Measured)
-    ours = [] if measured is None else [_measured(m) for m in (measured if several else [measured])]
+    one = isinstance(measured, Measured) or np.ndim(measured) == 0  # pyright: ignore[reportArgumentType]
+    each: Any = [] if measured is None else [measured] if one else measured
+    ours = [_measured(m) for m in each]
     if ours and paper is not None and len(regions) != len(ours):
         raise ValueError(f"measured must have as many values as paper, {len(regions)}, got {len(ours)}")
     if paper is not None and opposite is None and any(m.low < m.high for m in ours):
@@ -204,8 +205,8 @@ def claim(
         raise ValueError(f"measured must be a value where the parameters are the paper's ({id})")
     else:
         regions = regions if paper is not None else regions * len(ours)
-        each = [verdict(m.low, m.high, r, opposite, paper is not None) for m, r in zip(ours, regions, strict=True)]
-        decided = next(v for v in (DIFFERS, UNDECIDED, AGREES) if v in each)
+        found = [verdict(m.low, m.high, r, opposite, paper is not None) for m, r in zip(ours, regions, strict=True)]
+        decided = next(v for v in (DIFFERS, UNDECIDED, AGREES) if v in found)
     record = {
         "id": id,
         "says": says,
