@@ -192,7 +192,7 @@ def claim(
     if data not in DATA:
         raise ValueError(f"data must be one of {', '.join(DATA)}, got {data!r}")
     stated, regions = _regions(paper, above, below, within, grid)
-    one = isinstance(measured, Measured) or np.ndim(measured) == 0  # pyright: ignore[reportArgumentType]
+    one = isinstance(measured, Measured) or not isinstance(measured, list | tuple | np.ndarray)
     each: Any = [] if measured is None else [measured] if one else measured
     ours = [_measured(m) for m in each]
     if ours and paper is not None and len(regions) != len(ours):
