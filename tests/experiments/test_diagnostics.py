@@ -138,7 +138,7 @@ SIGNALS = [
 @pytest.mark.parametrize("signal", SIGNALS, ids=repr)
 def test_what_is_no_signal(signal):
     for call in (diagnostics.over_median, lambda v: diagnostics.bound_fit(np.ones(80), np.ones(80), v)):
-        with pytest.raises(ValueError, match="^(signal|loss) must be"):
+        with pytest.raises(ValueError, match=r"^(signal|loss) must be"):
             call(signal)
 
 

@@ -41,15 +41,15 @@ def test_losses_at_other_rates():
 )
 def test_bad_input(value):
     good = [1.0, 2.0, 3.0]
-    with pytest.raises(ValueError, match="^tried must"):
+    with pytest.raises(ValueError, match=r"^tried must"):
         sweeps.vertex(value, good)
-    with pytest.raises(ValueError, match="^losses must"):
+    with pytest.raises(ValueError, match=r"^losses must"):
         sweeps.vertex(good, value)
-    with pytest.raises(ValueError, match="^losses must be a table"):
+    with pytest.raises(ValueError, match=r"^losses must be a table"):
         sweeps.best_of_each(value)
-    with pytest.raises(ValueError, match="^tried must ascend"):
+    with pytest.raises(ValueError, match=r"^tried must ascend"):
         sweeps.vertex([3.0, 2.0, 1.0], good)
-    with pytest.raises(ValueError, match="^rates, the columns of losses, must"):
+    with pytest.raises(ValueError, match=r"^rates, the columns of losses, must"):
         sweeps.best_of_each(pd.DataFrame([good], columns=["a", "b", "c"]))
 
 

@@ -48,10 +48,10 @@ def test_of_recorded_runs():
     ids=repr,
 )
 def test_what_is_no_rate_or_loss(value):
-    with pytest.raises(ValueError, match="^lr must be"):
+    with pytest.raises(ValueError, match=r"^lr must be"):
         sweeps.best(value, [1.0, 2.0])
-    with pytest.raises(ValueError, match="^loss must be"):
+    with pytest.raises(ValueError, match=r"^loss must be"):
         sweeps.best([1.0, 2.0], value)
     for lr in ([0.0, 1.0], [-1.0, 1.0], [np.nan, 1.0], [np.inf, 1.0]):
-        with pytest.raises(ValueError, match="^lr must be finite numbers > 0"):
+        with pytest.raises(ValueError, match=r"^lr must be finite numbers > 0"):
             sweeps.best(lr, [1.0, 2.0])
