@@ -129,6 +129,75 @@ def array(name: str, value: Any) -> NDArray[np.float64]:
     return out
 
 
+def measured(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    missing: bool = False,
+    infinite: bool = False,
+    ndim: int = 1,
+) -> NDArray[np.float64]:
+    """`value` as a non-empty float64 array of numbers in [low, high] (or (low, high]), or a ValueError that names it.
+
+    Args:
+        name: of the argument.
+        value: array, or nested lists.
+        low, high, open_low: limits of each number.
+        missing: whether NaN, which stands for what was not measured, is allowed.
+        infinite: whether +inf is.
+        ndim: number of dimensions.
+    """
+    allowed = "numbers" if infinite else "finite numbers"
+    allowed += f" {'>' if open_low else '>='} {low:g}" if low > -math.inf else ""
+    allowed += f"{' and' if low > -math.inf else ''} <= {high:g}" if high < math.inf else ""
+    allowed += " or NaN" if missing else ""
+    with np.errstate(over="ignore"):  # of a longer float
+        out = numbers(name, value, said=f"a {ndim}-D array of {allowed}").astype(np.float64)
+    if out.ndim != ndim or out.size == 0:
+        raise ValueError(f"{name} must be a {ndim}-D array that is not empty, got shape {out.shape}")
+    bad = (out < low) | (out == -np.inf) | (out > high) & np.isfinite(out)
+    if open_low:
+        bad |= out == low
+    if not missing:
+        bad |= np.isnan(out)
+    if not infinite:
+        bad |= np.isinf(out)
+    if bad.any():
+        raise ValueError(f"{name} must be {allowed}, got {out[bad][0]:g} ({bad.sum()} of {out.size} are not)")
+    return out
+
+
+def sequence(name: str, value: Any) -> list[Any]:
+    """What an iterable gives, as a list, or a ValueError that names it; text is none."""
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes) or is_scalar(value):
+        raise ValueError(f"{name} must be a list, or something like it, got {shown(value)}")
+    return list(value)
+
+
+def booleans(name: str, value: Any) -> list[bool]:
+    """`value` as a list of bools, Python's or NumPy's, or a ValueError that names it."""
+    found = sequence(name, value)
+    if not all(isinstance(v, bool | np.bool_) for v in found):
+        raise ValueError(f"{name} must be true and false only, got {shown(value)}")
+    return [bool(v) for v in found]
+
+
+def below(name: str, value: Any, limit: float, low: float = 0.0) -> float:
+    """`value` as a float in [low, limit), such as a decay rate of moments, or a ValueError that names it."""
+    if (number := real(name, value, low)) >= limit:
+        raise ValueError(f"{name} must be below {limit:g}, got {shown(value)}")
+    return number
+
+
+def fits(name: str, what: str, count: int) -> None:
+    """A ValueError where an array would have more than MAX_STEPS numbers; `what` says which they are."""
+    if count > MAX_STEPS:
+        raise ValueError(f"{name} must be such that {what} are at most {MAX_STEPS:,} numbers, got {shown(count)}")
+
+
 def integers(name: str, value: Any, low: int, high: int) -> NDArray[Any]:
     """`value`, one integer or a sequence of them, as a 1-D array in [low, high], or a ValueError that names it."""
     said = f"integers in {low}..{high}"

@@ -35,6 +35,21 @@ def write_atomic(path: str | os.PathLike, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def writable(name: str, path: str | os.PathLike) -> Path:
+    """A path that a file can be written to, or a ValueError that names the argument."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ValueError(f"{name} must be a file name, got the folder {str(path)[:200]!r}")
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        path.exists()
+    except OSError as error:  # longer than a file system takes
+        raise ValueError(f"{name} must be a file name, got {str(path)[:80]!r}: {error.strerror}") from None
+    if "\0" in str(path) or not path.name or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{name} must be in a folder that can be written to, got {str(path)[:200]!r}")
+    return path
+
+
 def sweep(folder: str | os.PathLike, name: str | None = None) -> None:
     """Remove the partial files that killed processes of this machine have left in a folder, of one file or of all."""
     host = re.escape(socket.gethostname())

@@ -2,12 +2,23 @@
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
 
 PARENT = "LASTITERATE_PARENT"  # environment variable: number of the process that the command shall end with
 GRACE = 10.0  # seconds between being asked to end and being ended
+
+
+def environment(variable: str, default: int, low: int, high: int) -> int:
+    """The integer in [low, high] that an environment variable gives, or a ValueError that names it."""
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    if not re.fullmatch(r"[+-]?\d{1,18}", text) or not low <= int(text) <= high:
+        raise ValueError(f"environment variable {variable} must be an integer in {low}..{high}, got {text[:80]!r}")
+    return int(text)
 
 
 def end_with(parent: int, grace: float = GRACE) -> None:

@@ -236,3 +236,72 @@ def test_an_error_that_a_library_makes_of_an_interrupt_is_an_interrupt(monkeypat
     monkeypatch.setattr("lastiterate.cli.bound.run", run)
     assert cli.main(["bound", "linear", "--steps", "9"]) == 130
     assert capsys.readouterr().err.startswith("\ninterrupted: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("bound linear --steps 9 --out", "--out"),
+        ("bound linear --steps 9 --grad-norms", "--grad-norms"),
+        ("extend --from 50 --to 80 --out", "--out"),
+        ("optimal --steps 9 --out", "--out"),
+        ("optimal --steps 9 --prefix", "--prefix"),
+        ("transfer wsd linear --steps 9 --sweep", "--sweep"),
+        ("refine log.csv --out", "--out"),
+        ("train --preset", "--preset"),
+        ("train --out", "--out"),
+        ("train --from", "--from"),
+        ("train --milestones 3", "--milestones"),
+        ("sweep t.csv --record", "--record"),
+        ("sweep t.csv --dask", "--dask"),
+        ("sweep t.csv --preset", "--preset"),
+        ("sweep t.csv --folder", "--folder"),
+        ("tokenize fineweb-edu tokens --revision", "--revision"),
+        ("figures --only", "--only"),
+        ("convex", "out"),
+        ("problems x --problems overfit", "--problems"),
+    ],
+)
+def test_an_empty_word_is_not_dropped(words, name, capsys):
+    for word in ("", " "):
+        assert f"{name} must not be empty, got" in exits(capsys, *words.split(), word)
+
+
+@pytest.mark.parametrize(
+    "words", ["sweep nosuch.csv --dry-run", "sweep nosuch.toml", "transfer wsd linear --steps 9 --sweep nosuch.csv"]
+)
+def test_a_file_that_is_not_there(words, capsys):
+    said = refused(capsys, *words.split())
+    assert "no such file" in said and "nosuch." in said and "Errno" not in said
+
+
+def test_a_folder_where_a_file_should_be(tmp_path, capsys):
+    (tmp_path / "t.csv").mkdir()
+    assert refused(capsys, "sweep", str(tmp_path / "t.csv")) == f"error: is a directory: {str(tmp_path / 't.csv')!r}\n"
+
+
+def test_a_notebook_outside_a_clone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "the working directory must be in a clone of the repository" in refused(capsys, "notebook", "x/y")
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-5", "1.5"])
+def test_the_number_of_a_parent(value, monkeypatch, capsys):
+    monkeypatch.setenv("LASTITERATE_PARENT", value)
+    assert f"environment variable LASTITERATE_PARENT must be an integer in 1..2147483647, got {value!r}" in refused(
+        capsys, "bound", "linear", "--steps", "9"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--tokens nan", "tokens must be a finite number >= 1, got nan"),
+        ("--shard-tokens 0", "shard_tokens must be an integer >= 1, got 0"),
+    ],
+)
+def test_tokenize_asks_no_network_for_what_it_cannot_do(words, message, capsys, tmp_path, monkeypatch):
+    from lastiterate.trainer import corpora
+
+    monkeypatch.setattr(corpora, "hub", lambda *_, **__: pytest.fail("the network was asked"))
+    assert message in refused(capsys, "tokenize", "fineweb-edu", str(tmp_path / "tokens"), *words.split())

@@ -112,6 +112,11 @@ def test_an_optimizer_is_in_the_name(tmp_path, monkeypatch):
         (["--log-every=0"], "log_every must be an integer >= 1, got 0"),
         (["--device=cuda"], "device must be 'cpu', got 'cuda': PyTorch sees no GPU here"),
         (["--device=cuda", "--dry-run"], "device must be 'cpu', got 'cuda': PyTorch sees no GPU here"),
+        (["--tokens=1e4", "--batch=-8"], "batch must be an integer >= 1, got -8"),
+        (["--out=foo.txt"], r"out must be a file name that ends in \.parquet, got 'foo.txt'"),
+        (["--keep", "99999"], r"keep must be an integer in 0\.\.20, got 99999"),
+        (["--weights=x", "--from=y"], "start and weights must not both be given"),
+        (["--weights=nosuch.checkpoint"], "there is no checkpoint nosuch.checkpoint"),
         (["--corpus=nowhere"], "corpus must be 'python', 'shakespeare', a text file, .* got 'nowhere'"),
     ],
 )
@@ -119,10 +124,36 @@ def test_bad_input_is_refused_in_a_line(flags, message, capsys, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     budget = [] if any("--tokens" in flag for flag in flags) else ["--steps=20"]
-    assert train(*budget, *flags) == 2
-    found = capsys.readouterr().err
-    assert found.startswith("error: ") and found.count("\n") == 1 and re.search(message, found), found
+    for dry in ([], ["--dry-run"]):
+        assert train(*budget, *flags, *dry) == 2
+        found = capsys.readouterr().err
+        assert found.startswith("error: ") and found.count("\n") == 1 and re.search(message, found), found
     assert not list(tmp_path.rglob("*.parquet*"))
+
+
+def test_a_dry_run_looks_at_the_files_of_the_run(tmp_path, capsys):
+    out = tmp_path / "run.parquet"
+    assert train("--steps=20", "--lr=0.002", f"--out={out}", "--keep", "10") == 0
+    kept = trainer.checkpoint_path(out, 10)
+    for flags, message in (
+        (["--steps=20", "--lr=0.001", f"--out={out}"], "is of another config: its lr is 0.002"),
+        (["--steps=20", "--lr=0.001", f"--from={kept}"], "is of a run with other learning rates up to there"),
+        (["--steps=9", "--lr=0.002", f"--from={kept}"], "start must be a checkpoint of before step 9, got one of step 10"),
+        (["--steps=20", f"--from={out}"], "is not a checkpoint of this trainer"),
+        (["--steps=20", f"--weights={kept}", "--width=64"], "are of another model: width 32, this run's 64"),
+    ):
+        assert train(*flags, "--dry-run") == 2 and message in capsys.readouterr().err, flags
+    (tmp_path / "mine.parquet").write_bytes(b"mine")
+    assert train("--steps=20", f"--out={tmp_path / 'mine.parquet'}", "--dry-run") == 2
+    assert "is not a log of this trainer" in capsys.readouterr().err
+    assert train("--steps=20", "--lr=0.002", f"--from={kept}", f"--out={tmp_path / 'new.parquet'}", "--dry-run") == 0
+
+
+def test_a_model_beyond_the_memory_is_refused_without_being_made(capsys, monkeypatch):
+    monkeypatch.setattr(steps, "time_of_step", lambda *_: pytest.fail("something was made"))
+    assert cli.main(["train", "--dry-run", "--width=10000000", "--layers=10000000", "--heads=1", "--device=cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "width = 10000000" in said and "must fit into the memory of" in said and said.count("\n") == 1
 
 
 # --- sweep -------------------------------------------------------------------------------------------------------------
@@ -159,12 +190,18 @@ def test_a_sweep_with_a_refined_schedule_of_a_run_that_branches_off(tmp_path, ca
         (["--every=0"], "every must be an integer >= 1, got 0"),
         (["--workers=0"], "workers must be an integer >= 1, got 0"),
         (["--preset=huge"], "run 1 of the table: preset must be one of"),
+        (["--every=7"], "every must come with --record, whose rows it thins, got 7 alone"),
+        (["--dask=nonsense"], "dask must be the address of a scheduler, such as tcp://10.0.0.1:8786, got 'nonsense'"),
+        (["--record=t.toml/x"], "record must be in a folder that can be written to, got 't.toml/x.csv'"),
+        (["--folder=t.toml"], "folder must be a folder, or the name of a new one, got 't.toml'"),
     ],
 )
-def test_bad_options_of_a_sweep(flags, message, tmp_path, capsys):
+def test_bad_options_of_a_sweep(flags, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     table(tmp_path / "t.toml", 'schedule = "wsd"')
-    assert cli.main(["sweep", str(tmp_path / "t.toml"), f"--folder={tmp_path / 'runs'}", *flags]) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "runs").exists()
+    for dry in ([], ["--dry-run"]):
+        assert cli.main(["sweep", "t.toml", "--folder=runs", *flags, *dry]) == 2
+        assert message in capsys.readouterr().err and not (tmp_path / "runs").exists()
 
 
 def test_a_cycle_of_refined_schedules_is_refused(tmp_path, capsys):

@@ -37,3 +37,20 @@ def test_bad_arguments_are_named(argument, value):
         absolute_error.problem(**({"seed": 0} | {argument: value}))
     with pytest.raises(ValueError, match="rates must"):
         absolute_error.subgradient_method(*absolute_error.problem(0), [-1.0])
+
+
+X, minimiser = absolute_error.problem(0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *[((v, minimiser, [1.0]), "X must be") for v in ("ab", [1.0], [[True]], [["1"]], np.full((2, 2), np.nan), np.ma.masked)],
+        *[((X, v, [1.0]), "minimiser must be") for v in ("ab", [True, True], [np.nan, 1.0], [[1.0, 2.0]], 5, [np.inf, 1])],
+        ((X, [1.0, 2.0, 3.0], [1.0]), "minimiser must have an entry for each of the 2 columns of X, got 3"),
+        *[((X, minimiser, v), "rates must") for v in ([np.nan], [True], ["1"], [-1.0], [[1.0]], [])],
+    ],
+)
+def test_bad_input_of_the_method(arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        absolute_error.subgradient_method(*arguments)

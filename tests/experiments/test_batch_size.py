@@ -38,3 +38,39 @@ def test_a_noisier_problem_has_a_larger_critical_batch():
         return batch_size.critical([1, 16, 256, 4096], needed)[1]
 
     assert fitted(2.0) > 4 * fitted(0.5)
+
+
+STRANGE = [
+    "ab",
+    ["1", "2"],
+    [True, True],
+    np.ma.array([1.0, 2.0], mask=[0, 1]),
+    np.array(["2024-01-01"] * 2, "M8[D]"),
+    [-1.0, 2.0],
+]
+STRANGE += [[0.0, 1.0], [[1.0, 2.0]], [1j, 2j], [], 5, None]
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=repr)
+def test_what_is_no_batch_step_or_loss(value):
+    calls = {
+        "steps": [lambda v: batch_size.steps_to(1.0, v, [2.0, 0.5]), lambda v: batch_size.critical([1.0, 2.0], v)],
+        "losses": [lambda v: batch_size.steps_to(1.0, [1, 2], v)],
+        "batches": [lambda v: batch_size.critical(v, [1.0, 2.0])],
+    }
+    for name, every in calls.items():
+        for call in every:
+            with pytest.raises(ValueError, match=f"^{name} must be"):
+                call(value)
+
+
+def test_lengths_and_what_is_unknown():
+    with pytest.raises(ValueError, match="losses must have the length of steps, 2, got 3"):
+        batch_size.steps_to(1.0, [1, 2], [3.0, 2.0, 1.0])
+    with pytest.raises(ValueError, match="steps must ascend"):
+        batch_size.steps_to(1.0, [2, 1], [3.0, 2.0])
+    with pytest.raises(ValueError, match="losses must be numbers > 0, got nan"):
+        batch_size.steps_to(1.0, [1, 2], [np.nan, 2.0])
+    with pytest.raises(ValueError, match="steps must have the length of batches, 3, got 2"):
+        batch_size.critical([1, 2, 3], [3.0, 2.0])
+    assert batch_size.steps_to(1.5, [1, 2, 4], [np.inf, 2.0, 1.0]) == pytest.approx(2 * 2 ** np.log2(2 / 1.5))

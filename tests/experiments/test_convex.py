@@ -164,3 +164,40 @@ def test_openml_sets_have_named_classes(monkeypatch):
     X, y = convex.load("letter")
     assert y.tolist() == [1, 0, 1]
     np.testing.assert_allclose(X, [[-(1.5**0.5), 0, 1], [0, 0, 1], [1.5**0.5, 0, 1]])
+
+
+X, y = np.ones((4, 2)), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        *[((X, y, v, [0]), {}, "rates must") for v in ([[-1.0]], [[np.nan]], [[True]], [["1"]], [1.0], [[np.inf]], 5, [[]])],
+        *[((X, y, [[1.0]], v), {}, "seeds must") for v in ([-1], [1.5], [True], ["a"], [], 5, "ab")],
+        *[((v, y, [[1.0]], [0]), {}, "X must") for v in ([1.0], np.full((4, 2), np.nan), [["a"]])],
+        *[((X, v, [[1.0]], [0]), {}, "y must") for v in ([0, 1], [0.0] * 4, [True] * 4, [-1, 0, 1, 0], "abcd")],
+        *[((X, y, [[1.0]], [0]), {"batch": v}, "batch must") for v in (0, -1, 2.5, True)],
+        *[((X, y, [[1.0]], [0]), {"beta1": v}, "beta1 must") for v in (1, -0.1, "a")],
+        *[((X, y, [[1.0]], [0]), {"beta2": v}, "beta2 must") for v in (1, np.nan)],
+        *[((X, y, [[1.0]], [0]), {"record": v}, "record must") for v in (-1, 1.5)],
+        *[((X, y, [[1.0]], [0]), {"reset": v}, "reset must") for v in ([2], 5, ["a"])],
+        ((X, y, [[1.0]], [0]), {"dtype": "float32"}, "dtype must be torch.float32 or torch.float64"),
+        ((X, y, np.ones((1, 10**6)), range(1000)), {}, "rates must be such that .* at most 100,000,000 numbers"),
+    ],
+)
+def test_bad_input_of_training(arguments, options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        convex.train(*arguments, **options)
+
+
+def test_bad_input_of_what_calls_it():
+    for call, name in (
+        (lambda: convex.at_best_rates(X, y, [[1.0], [1.0, 2.0]], [0.1], [0]), "etas"),
+        (lambda: convex.at_best_rates(X, y, [[1.0]], ["0.1"], [0]), "rates"),
+        (lambda: convex.at_best_rates(X, y, 5, [0.1], [0]), "etas"),
+        (lambda: convex.minimum(X, y, 10, lr="0.1"), "lr"),
+        (lambda: convex.minimum(X, y, 0), "T"),
+        (lambda: convex.steps(0), "n"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            call()

@@ -120,3 +120,60 @@ def test_the_bounds_fit_is_exact_for_what_has_its_shape():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+SIGNALS = [
+    "abc",
+    ["1", "2"],
+    [True, False],
+    np.ma.array([1.0, 2.0], mask=[0, 1]),
+    np.array(["2024-01-01"], "M8[D]"),
+    [-np.inf],
+    5,
+    [],
+]
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=repr)
+def test_what_is_no_signal(signal):
+    for call in (diagnostics.over_median, lambda v: diagnostics.bound_fit(np.ones(80), np.ones(80), v)):
+        with pytest.raises(ValueError, match=r"^(signal|loss) must be"):
+            call(signal)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: diagnostics.sharpness(5, [x]), "loss must be a scalar tensor of floats, got 5"),
+        (lambda: diagnostics.sharpness(x, [x]), "loss must be a scalar tensor of floats"),
+        (lambda: diagnostics.sharpness((x**2).sum(), 5), "parameters must be tensors of floats, got 5"),
+        (lambda: diagnostics.sharpness((x**2).sum(), x), "parameters must be tensors of floats"),
+        (lambda: diagnostics.sharpness((x**2).sum(), [torch.ones(2, dtype=int)]), "parameters must be tensors of floats"),
+        (lambda: diagnostics.sharpness((x**2).sum(), [x], ["a"]), "preconditioner must be tensors of floats"),
+        (lambda: diagnostics.sharpness((x**2).sum(), [x], 3.0), "preconditioner must be tensors of floats, got 3.0"),
+        (lambda: diagnostics.sharpness((x**2).sum(), [x], seed="a"), "seed must be an integer >= 0, got 'a'"),
+        (lambda: diagnostics.sharpness((x**2).sum(), [x], seed=10**30), "seed must be"),
+        (lambda: diagnostics.sharpness((x**2).sum(), []), "parameters must be one tensor or more"),
+        (lambda: diagnostics.sharpness(x.sum(), [x]), "loss must have second derivatives"),
+        (lambda: diagnostics.sharpness(torch.zeros(()), [x]), "loss must have second derivatives"),
+        (lambda: diagnostics.adam_preconditioner(5), "optimizer must be torch's Adam or AdamW, got 5"),
+        (lambda: diagnostics.adam_preconditioner(torch.optim.SGD([x], lr=1.0)), "optimizer must be torch's Adam or AdamW"),
+        (lambda: diagnostics.first_step("abc", [1, 2, 3]), "condition must be a list"),
+        (lambda: diagnostics.first_step([1, 0], [1, 2]), "condition must be true and false only"),
+        (lambda: diagnostics.first_step([True], ["1"]), "steps must be an integer"),
+        (lambda: diagnostics.first_step([True], 5), "steps must be a list"),
+        (lambda: diagnostics.first_step([True], [1, 2]), "steps must be one a measurement, 1, got 2"),
+        (lambda: diagnostics.watched(np.ones(30), iterations="a"), "iterations must be an integer"),
+        (lambda: diagnostics.bound_fit(np.ones(80), np.ones(79), np.ones(80)), "must have one length, got 80, 79, 80"),
+        (lambda: diagnostics.bound_fit(np.ones(80), np.ones(80), np.full(80, np.nan)), "well must be a slice of two steps"),
+        (lambda: diagnostics.bound_fit(np.ones(80), np.ones(80), np.ones(80), 5), "well must be a slice .*, got 5"),
+        (lambda: diagnostics.bound_fit(np.ones(80), np.ones(80), np.ones(80), slice("a", "b")), "well must be a slice"),
+        (lambda: diagnostics.bound_fit(np.ones(80), np.ones(80), np.ones(80), slice(70, 71)), "well must be a slice"),
+        (lambda: diagnostics.bound_fit([True] * 80, np.ones(80), np.ones(80)), "rates must be"),
+        (lambda: diagnostics.bound_fit(np.ones(80), -np.ones(80), np.ones(80)), "grad_norms must not be negative"),
+    ],
+)
+def test_wrong_kinds_are_refused_by_name(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -61,3 +61,34 @@ def test_sgd_is_torchs_own_in_float32_and_stalls_in_bfloat16():
         optimizer.step()
     assert losses[-1] == pytest.approx(0.1 * (x - minimum).square().mean().item(), rel=1e-4)
     assert moments.sgd(rates, "bfloat16", seed=3, d=50)[-1] > 2 * losses[-1]
+
+
+ones = torch.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        *[
+            (lambda v=v: moments.update_sizes(v), "gradients must be")
+            for v in ("ab", [["1"]], [[True]], [1.0], 5, [], [[np.nan]])
+        ],
+        *[(lambda v=v: moments.update_sizes([[1.0]], v), "beta1 must be") for v in (1, 1.5, -0.1, "a", True, np.nan)],
+        *[(lambda v=v: moments.update_sizes([[1.0]], 0.9, v), "beta2 must be") for v in (1, -1, None)],
+        *[(lambda v=v: moments.update_sizes([[1.0]], eps=v), "eps must be") for v in (0, -1e-8, np.inf)],
+        (lambda: moments.update_sizes([[1e200]]), "gradients must be finite numbers"),
+        (lambda: moments.surviving([1.0], ones, 1.0), "weights must be a float32 tensor"),
+        (lambda: moments.surviving(ones, ones.double(), 1.0), "updates must be a float32 tensor"),
+        (lambda: moments.surviving(ones, torch.ones(3), 1.0), r"updates must have the shape of weights, \(2,\), got \(3,\)"),
+        (lambda: moments.surviving(ones, ones, "1"), "lr must be"),
+        (lambda: moments.rounded(1.0, "bfloat16", None), "x must be a float32 tensor"),
+        (lambda: moments.rounded(ones, "bfloat16", 5), "generator must be a torch.Generator, got 5"),
+        *[(lambda v=v: moments.sgd([0.1], "float32", v), "seed must be an integer") for v in (-1, 1.5, "a", True, 10**30)],
+        *[(lambda v=v: moments.sgd([0.1], "float32", d=v), r"d must be an integer in 1\.\.") for v in (0, -1, 2.5, 10**12)],
+        *[(lambda v=v: moments.sgd([0.1], "float32", noise=v), "noise must be") for v in (-1, np.nan, "a", True)],
+        *[(lambda v=v: moments.sgd([0.1], "float32", curvature=v), "curvature must be") for v in (0, -1, np.inf)],
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()

@@ -103,3 +103,40 @@ def test_the_bound_is_loosest_away_from_the_time_scale_of_the_run():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         quadratic.expected_loss(*arguments)
+
+
+def test_what_overflows_is_infinite_and_silent():
+    rates = np.full(2000, 5.0)
+    for call in (quadratic.simulate, quadratic.grad_norms, quadratic.expected_loss):
+        found = call(rates, [1.0, 0.5], 0.1, 1.0)
+        assert not np.isnan(found).any() and np.isposinf(np.ravel(found)[-1])
+        assert np.isposinf(np.ravel(call([0.1], [1.0], 0.0, 1e200))[0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: quadratic.power_law(3, decay=1e308), r"decay must be a number in \(0, 644\.4\d*\], got 1e\+308"),
+        (lambda: quadratic.power_law(3, source=1e308), "source must be a number in"),
+        (lambda: quadratic.power_law(10**12), r"d must be an integer in 1\.\.100000000, got 1000000000000"),
+        (lambda: quadratic.random_problem(np.random.default_rng(0), 10**12), r"d must be an integer in 1\.\.100000000"),
+        (lambda: quadratic.random_problem(5, 3), "rng must be one of NumPy's generators, got 5"),
+        (lambda: quadratic.random_problem(np.random.default_rng(0), 3, 400), r"decades must be a number in \[0, 300\]"),
+        (lambda: quadratic.continuum_loss([1.0], noise=1e200), r"noise must be a number in \[0, 1e\+70\], got 1e\+200"),
+        (lambda: quadratic.continuum_loss([1e308, 1e308]), r"rates must be at most 1e\+70, got 1e\+308"),
+        (lambda: quadratic.continuum_loss([1.0], source=1e5), "source must be such that the loss is a number, got 100000.0"),
+        (lambda: quadratic.continuum_loss([1e-300], source=4.0), "source must be such that the loss is a number"),
+        (lambda: quadratic.simulate([1.0], [1.0], 0, 1, runs=10**10), "runs must be such that .* at most 100,000,000 numbers"),
+        (lambda: quadratic.tuned(np.ones(10**5), np.ones(10**4), [1.0], 0, 1), "tried must be such that rates times steps"),
+        (lambda: quadratic.bound_over_loss([1.0], 1e200, 0.1), "curvature must be a number in"),
+        (lambda: quadratic.bound_over_loss([1.0], 1.0, np.nan), "noise must be a number in"),
+    ],
+)
+def test_what_is_beyond_floats_or_memory(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+def test_the_continuum_of_tiny_rates_is_that_of_small_ones():
+    found = [quadratic.continuum_loss([1.0, rate], 1.5, 1.7, 0.3) for rate in (1e-300, 1e-17, 1e-14)]
+    assert found[0] == pytest.approx(found[1], rel=1e-9) and found[1] == pytest.approx(found[2], rel=1e-9)

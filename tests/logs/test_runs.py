@@ -188,3 +188,38 @@ def test_trunks_that_branch_off_each_other_or_are_missing(repository, tmp_path):
         (tmp_path / "own.parquet").write_bytes((repository / "data" / "runs" / "pico.parquet").read_bytes())
         with pytest.raises(ValueError, match=r"runs must have their trunks in one table, got .*(branches off itself|is not in)"):
             logs.load(logs.find(tmp_path / "own.csv"))
+
+
+def test_what_is_no_table_of_recorded_runs(tmp_path):
+    (tmp_path / "a.csv").write_text("name,age\nAda,36\n")
+    (tmp_path / "b.csv").write_text("")
+    (tmp_path / "c.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "d.csv").write_text("run,lr\na,1\n")
+    for name in "abcd":
+        with pytest.raises(ValueError, match=rf"^source '.*{name}\.csv' must be a table of recorded runs: "):
+            logs.find(tmp_path / f"{name}.csv")
+    for source in (5, None, b"nano", ["nano"]):
+        with pytest.raises(ValueError, match=r"^source must be one of"):
+            logs.find(source)
+
+
+def test_values_in_messages_are_short_and_false_is_not_zero():
+    with pytest.raises(ValueError, match=r"horizon must be one of .*, got an integer of about 400 digits"):
+        logs.find("nano", horizon=10**400)
+    for value in (False, np.False_, [0, False]):
+        with pytest.raises(ValueError, match=r"seed must be one of 0, 1, 2, got (np\.)?False"):
+            logs.find("nano", seed=value)
+
+
+@pytest.mark.parametrize("log", [{}, [], None, 5, "log", {"config": {}, "history": {"train": {}}}], ids=repr)
+def test_what_is_no_log_of_the_authors(log):
+    with pytest.raises(ValueError, match=r"^log must be one of the authors', parsed, got"):
+        logs.describe(log)
+
+
+def test_what_is_no_file_of_data():
+    for call in (lambda: logs.recorded(5), lambda: logs.recorded(""), lambda: logs.fetch("cifar", [1])):
+        with pytest.raises(ValueError, match=r"^file must be"):
+            call()
+    with pytest.raises(ValueError, match=r"^source must be one of"):
+        logs.fetch([1], "x")

@@ -111,3 +111,12 @@ def test_norms_that_were_logged_unevenly_are_refused(logged):
         select.norm_courses(logged([50, 150, 200]))
     with pytest.raises(ValueError, match="every n steps"):
         select.norm_courses(logged([]))
+
+
+@pytest.mark.parametrize("runs", [5, None, [1], "nano"], ids=repr)
+def test_what_is_no_table_of_runs(runs):
+    for call in (select.rows, select.by_seed, select.norm_courses, lambda v: select.norm_courses({"a": v})):
+        with pytest.raises(ValueError, match=r"^runs must be a (config table|dict of config tables)"):
+            call(runs)
+    with pytest.raises(ValueError, match=r"^column must be one of 'grad_norm', 'grad_norm_l1', got 'lr'"):
+        select.norm_courses({}, "lr")

@@ -31,3 +31,27 @@ def test_of_recorded_runs():
     table = pd.Series(loss).groupby(runs["lr"]).agg(["mean", "std"])
     assert found.lr == table["mean"].idxmin() == 0.0028 and found.tried == len(table) == 5
     assert (found.mean, found.std) == (pytest.approx(table.loc[0.0028, "mean"]), pytest.approx(table.loc[0.0028, "std"]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ab",
+        ["1", "2"],
+        [True, True],
+        np.ma.array([1.0, 2.0], mask=[0, 1]),
+        np.array(["2024-01-01"] * 2, "M8[D]"),
+        [[1, 2]],
+        5,
+        [],
+    ],
+    ids=repr,
+)
+def test_what_is_no_rate_or_loss(value):
+    with pytest.raises(ValueError, match=r"^lr must be"):
+        sweeps.best(value, [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^loss must be"):
+        sweeps.best([1.0, 2.0], value)
+    for lr in ([0.0, 1.0], [-1.0, 1.0], [np.nan, 1.0], [np.inf, 1.0]):
+        with pytest.raises(ValueError, match=r"^lr must be finite numbers > 0"):
+            sweeps.best(lr, [1.0, 2.0])

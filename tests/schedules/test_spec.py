@@ -137,3 +137,9 @@ def test_files_of_other_programs(tmp_path, encoding):
 def test_make_knows_the_families_only(name):
     with pytest.raises(ValueError, match="name must be one of 'constant'"):
         schedules.make(name, 20, {})
+
+
+@pytest.mark.parametrize("parameters", [None, 5, "cooldown", [("cooldown", 0.2)]], ids=repr)
+def test_parameters_are_a_dict(parameters):
+    with pytest.raises(ValueError, match=r"^parameters must be a dict"):
+        schedules.make("wsd", 5, parameters)

@@ -10,6 +10,7 @@ import torch
 
 from lastiterate import schedules, trainer
 from lastiterate.trainer import config as settings
+from lastiterate.trainer import machine
 from lastiterate.trainer.checkpoint import same_run
 from tiny import tiny
 
@@ -145,3 +146,84 @@ def test_rows_are_every_tenth_on_a_gpu(monkeypatch):
     assert tiny()[0].log_every == 1
     monkeypatch.setattr(settings, "has_bfloat16", lambda device: True)
     assert tiny(device="cuda")[0].log_every == 10
+
+
+# --- what is no schedule, no rate, no environment ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        [1],
+        {"x": 1},
+        {"scheduler": 5},
+        {"scheduler": "array", "x": object()},
+        {"scheduler": "a", 5: 1},
+        {},
+        "wsd",
+        {"scheduler": "a", "x": np.nan},
+    ],
+    ids=repr,
+)
+def test_what_is_no_schedules_record(about):
+    with pytest.raises(ValueError, match=r"^schedule must be a dict with a 'scheduler'"):
+        tiny(about=about)
+
+
+def test_rates_beyond_floats():
+    with pytest.raises(
+        ValueError, match=r"^lr must be such that the rates are finite, got 1e\+10 with a schedule whose peak is 1e\+308"
+    ):
+        tiny(1e308 * np.ones(60), lr=1e10)
+    with pytest.raises(ValueError, match=r"^lr must be such that the rates are above 0, got 1e-10"):
+        tiny(1e-320 * np.ones(60), lr=1e-10)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("WORLD_SIZE", v) for v in ("0", "-1", "x", "1.5", "9" * 30)])
+def test_numbers_of_processes(variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"^environment variable {variable} must be an integer in 1"):
+        tiny()
+
+
+def test_ranks(monkeypatch):
+    for variable, read in (("RANK", machine.rank), ("LOCAL_RANK", machine.local_rank)):
+        assert read() == 0
+        for value in ("z", "1", "-1"):
+            monkeypatch.setenv(variable, value)
+            with pytest.raises(
+                ValueError, match=rf"^environment variable {variable} must be an integer in 0\.\.0, got '{value}'"
+            ):
+                read()
+        monkeypatch.setenv("WORLD_SIZE", "4")
+        monkeypatch.setenv(variable, "3")
+        assert read() == 3
+        monkeypatch.delenv("WORLD_SIZE")
+
+
+def test_a_budget_in_tokens():
+    assert trainer.steps_for(8 * 128 * 3 - 1, "nano") == 3 and trainer.steps_for(100, "pico", 5, 4) == 5
+    for options, message in (
+        ({"batch": 0}, "batch must be an integer >= 1, got 0"),
+        ({"batch": -1}, "batch must be an integer >= 1, got -1"),
+        ({"context": 2.5}, "context must be an integer >= 1, got 2.5"),
+        ({"preset": "huge"}, "preset must be one of 'pico'"),
+        ({"tokens": "5"}, "tokens must be a finite number >= 1, got '5'"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            trainer.steps_for(**{"tokens": 1e4, "preset": "nano"} | options)
+
+
+def test_a_number_of_steps_is_given_once():
+    assert trainer.make_schedule("wsd", T=9)[0].size == 9
+    with pytest.raises(ValueError, match=r"^T must be given once, got 9 and 3"):
+        trainer.make_schedule("wsd", 9, T=3)
+
+
+def test_what_does_not_fit_is_refused_and_not_tried():
+    config, _ = tiny(width=10_000_000, layers=10_000_000)
+    with pytest.raises(ValueError, match=r"width = 10000000, .* must fit into the memory of .* GiB, got a run of .* GiB or more"):
+        machine.need_device(config)
+    small, _ = tiny()
+    network = trainer.GPT(small.shape)
+    assert 16 * sum(p.numel() for p in network.parameters()) < machine.least_memory(small) < machine.memory("cpu")

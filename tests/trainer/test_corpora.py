@@ -195,3 +195,23 @@ def test_tokenize_on_the_command_line(tmp_path, encoding, monkeypatch, capsys):
     assert corpora.corpus(str(tmp_path / "tokens")).vocabulary == 258
     assert cli.main(["tokenize", "some/set", str(tmp_path / "tokens"), "--tokens", "nan"]) == 2
     assert capsys.readouterr().err.startswith("error: tokens must be")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", 5, b"python", None], ids=lambda v: repr(v)[:20])
+def test_what_is_no_corpus(name):
+    with pytest.raises(ValueError, match=r"^corpus must be 'python', 'shakespeare', a text file") as error:
+        corpora.corpus(name)
+    assert len(str(error.value)) < 250
+
+
+def test_what_is_wrong_is_said_before_documents_are_read(tmp_path):
+    (tmp_path / "file").touch()
+    for arguments, message in (
+        ({"tokens": np.nan}, "tokens must be a finite number >= 1, got nan"),
+        ({"tokens": 0}, "tokens must be"),
+        ({"shard_tokens": 0}, "shard_tokens must be an integer >= 1, got 0"),
+        ({"folder": 5}, "folder must be a path, got 5"),
+        ({"folder": tmp_path / "file"}, "folder must be a folder, got the file"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            corpora.tokenize(None, **{"folder": tmp_path} | arguments)

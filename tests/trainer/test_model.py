@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from lastiterate.trainer import model
-from lastiterate.trainer.config import PRESETS, Shape, flops_per_token
+from lastiterate.trainer.beforehand import flops_per_token
+from lastiterate.trainer.config import PRESETS, Shape
 from lastiterate.trainer.model import GPT
 
 TINY = Shape(layers=2, heads=2, width=32, context=16, vocabulary=64)

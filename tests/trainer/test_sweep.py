@@ -88,7 +88,7 @@ def test_the_recorded_sets_save_what_they_should(repository):
             "run 1 of the table: baseline of a refined schedule must be the name",
         ),
         ("t.toml", '[runs]\nschedule = "wsd"\n', "runs must stand as [[runs]]"),
-        ("t.toml", '[[runs]]\nschedule = "wsd"\nhorizon = "60"\n', "run 1 of the table: T must be an integer"),
+        ("t.toml", '[[runs]]\nschedule = "wsd"\nhorizon = "60"\n', "run 1 of the table: horizon must be an integer"),
         ("t.csv", "schedule,horizon,lr,preset\nwsd,60,0.1,huge\n", "run 1 of the table: preset must be one of"),
         ("t.csv", "", "t.csv cannot be read: "),
         ("t.csv", b"\xff\xfe\x00\x81", "t.csv cannot be read: "),
@@ -100,7 +100,7 @@ def test_the_recorded_sets_save_what_they_should(repository):
         ("t.toml", ROW + "beta1 = 1", "run 1 of the table: beta1 must be below 1, got 1"),
         ("t.toml", ROW + f"seed = {2**63}", "run 1 of the table: seed must be an integer in 0.."),
         ("t.toml", ROW + f"lr = {10**400}", "run 1 of the table: lr must be a finite number"),
-        ("t.toml", ROW.replace("60", str(10**400)), "run 1 of the table: T must be"),
+        ("t.toml", ROW.replace("60", str(10**400)), "run 1 of the table: horizon must be"),
         ("t.toml", ROW.replace("60", "1" + "0" * 5000), "t.toml cannot be read: "),
         ("t.toml", ROW.replace("wsd", "wsd:warmup=5") + "warmup = 6", "warmup must be given once"),
         ("t.toml", ROW.replace("wsd", "wsd:cooldown=0.1") + "cooldown = 0.2", "cooldown must be given once"),
@@ -205,3 +205,102 @@ def test_optimizers_are_recorded_where_there_are_others(tmp_path, one_thread):
         alone(tmp_path, run.config, run.rates, run.name)
     sweep.record(jobs, tmp_path, tmp_path / "recorded")
     assert logs.find(tmp_path / "recorded.csv", optimizer="muon").index.tolist() == [runs[1].name]
+
+
+# --- what is no table, no plan; files that are not to be lost ---------------------------------------------------------
+
+
+def test_a_bad_cell_is_named_by_its_own_run(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("schedule,horizon,lr\nwsd,60,0.1\nwsd,x,0.2\n")
+    assert cli.main(["sweep", str(tmp_path / "t.csv"), "--dry-run"]) == 2
+    assert "run 2 of the table: horizon must be an integer in 1..100000000, got 'x'" in capsys.readouterr().err
+    (tmp_path / "t.csv").write_text("schedule,horizon,lr,compile\nwsd,60,nan,false\n")
+    assert sweep.read_table(tmp_path / "t.csv")[0]["compile"] is False
+    with pytest.raises(ValueError, match=r"run 7 of the table: lr must be a finite number > 0, got nan"):
+        sweep.runs(sweep.read_table(tmp_path / "t.csv"), numbers=[7])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("schedule,horizon\nwsd,60,5\n", "run 1 has more values than there are columns, 2"),
+        ("schedule,,horizon\nwsd,1,60\n", "its first line must name each column once"),
+        ("schedule,horizon,horizon\nwsd,60,60\n", "its first line must name each column once"),
+        ("schedule,horizon,T\nwsd,60,60\n", "run 1 of the table: T must be given once, got 60 and 60"),
+        ("schedule,horizon,spec\nwsd,60,60\n", "run 1 of the table: schedule 'wsd' has no parameter 'spec'"),
+        ("schedule,horizon,baseline,T\nrefined,60,a,60\n", "run 1 of the table: schedule 'refined' has no parameter 'T'"),
+        ("schedule,horizon,baseline,power\nrefined,60,a,0\n", "run 1 of the table: power must be a finite number > 0, got 0"),
+        (
+            "schedule,horizon,baseline,window\nrefined,60,a,1.5\n",
+            "run 1 of the table: window must be a number in [0, 1], got 1.5",
+        ),
+        (
+            "schedule,horizon,baseline\nrefined,1,a\n",
+            "run 1 of the table: horizon of a refined schedule must be 2 or more, got 1",
+        ),
+    ],
+)
+def test_bad_tables_that_passed(content, message, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(content)
+    assert cli.main(["sweep", str(tmp_path / "t.csv"), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_a_refined_run_of_another_horizon_is_refused_at_once(tmp_path, capsys):
+    (run,) = sweep.runs([{"schedule": "wsd", "horizon": 60, "lr": 0.1}])
+    (tmp_path / "t.csv").write_text(f"schedule,horizon,lr,baseline\nwsd,60,0.1,\nrefined,80,0.1,{run.name}\n")
+    assert cli.main(["sweep", str(tmp_path / "t.csv"), "--dry-run"]) == 2
+    assert "must be its baseline's, 60, got 80" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "rows", [None, 5, "ab", [5], [{"schedule": "linear"}], [{"horizon": 5}], [[("schedule", "linear")]]], ids=repr
+)
+def test_what_are_no_rows(rows):
+    with pytest.raises(ValueError, match=r"^rows must be"):
+        sweep.runs(rows)
+
+
+@pytest.mark.parametrize("jobs", [[], None, 5, ["a"]], ids=repr)
+def test_what_is_no_plan(jobs, tmp_path):
+    for call in (
+        sweep.describe,
+        sweep.tree,
+        lambda v: sweep.gather(v, tmp_path),
+        lambda v: sweep.record(v, tmp_path, tmp_path / "x"),
+    ):
+        with pytest.raises(ValueError, match=r"^jobs must be"):
+            call(jobs)
+
+
+def test_a_table_is_a_path():
+    for table in (5, None, b"t.csv"):
+        with pytest.raises(ValueError, match=r"^table must be a path"):
+            sweep.read_table(table)
+
+
+def test_a_record_replaces_recorded_runs_only(tmp_path, one_thread, capsys):
+    (run,) = sweep.runs([ROWS[0]], **TINY)
+    alone(tmp_path, run.config, run.rates, run.name)
+    jobs, mine = sweep.plan([run]), tmp_path / "mine"
+    for _ in range(2):  # its own files it replaces
+        sweep.record(jobs, tmp_path, mine)
+    foreign = {
+        "t.csv": b"schedule,horizon\nwsd,60\n",
+        "u.parquet": (tmp_path / f"{run.name}.parquet").read_bytes(),
+        "v.parquet": b"abc",
+    }
+    foreign |= {"w.csv": b"", "x.csv": None}
+    for name, content in foreign.items():
+        path = tmp_path / name
+        path.mkdir() if content is None else path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^record must"):
+            sweep.record(jobs, tmp_path, path.with_suffix(""))
+        assert content is None or path.read_bytes() == content
+    for to in (tmp_path / "t.csv" / "below", tmp_path / ("n" * 300), tmp_path / "a\0b"):
+        with pytest.raises(ValueError, match=r"^record must"):
+            sweep.record_files(to)
+    table = tmp_path / "t.csv"
+    assert cli.main(["sweep", str(table), f"--folder={tmp_path / 'runs'}", f"--record={tmp_path / 't'}", "--dry-run"]) == 2
+    assert "is not of recorded runs: name another" in capsys.readouterr().err and table.read_bytes() == foreign["t.csv"]

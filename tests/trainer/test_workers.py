@@ -256,3 +256,11 @@ def test_dask_workers_with_several_threads(jobs, tmp_path):
         pytest.raises(ValueError, match="dask must have workers with one thread each"),
     ):
         workers.execute(jobs, tmp_path, dask=cluster.scheduler_address)
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "10.0.0.1", "tcp://", "a b:80", "host:port"])
+def test_what_is_no_dask_address(jobs, tmp_path, address):
+    with pytest.raises(ValueError, match=r"^dask must be the address of a scheduler, such as tcp://10.0.0.1:8786, got"):
+        workers.execute(jobs, tmp_path, dask=address)
+    for good in ("tcp://10.0.0.1:8786", "host:8786", "tls://[::1]:8786", "inproc://10.0.0.1/7/1"):
+        workers.check_address(good)

@@ -33,7 +33,17 @@ of D*G and rates in units of D/G; where a rate that was tuned in practice is giv
 
 
 class Parser(argparse.ArgumentParser):
-    """Of one command: an error is one line."""
+    """Of one command: an error is one line, and no word is empty (a variable of a shell, perhaps, that is not set)."""
+
+    def parse_args(self, args=None, namespace=None):
+        found = super().parse_args(args, namespace)
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if any(isinstance(word, str) and not word.strip() for word in (value if isinstance(value, list) else [value])):
+                name = action.option_strings[-1] if action.option_strings else action.dest
+                if value != action.default:
+                    self.error(f"{name} must not be empty, got {value!r}")
+        return found
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
@@ -75,10 +85,11 @@ def _run(argv):
         return 0
     if argv[0] not in COMMANDS:
         raise ValueError(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0][:80]!r}")
-    if parent := os.environ.pop("LASTITERATE_PARENT", None):  # of `make` and of a run of many notebooks: ends with them
+    if os.environ.get("LASTITERATE_PARENT"):  # of `make` and of a run of many notebooks: ends with them
         from lastiterate import _processes
 
-        _processes.end_with(int(parent))
+        _processes.end_with(_processes.environment(_processes.PARENT, 1, 1, 2**31 - 1))
+        del os.environ[_processes.PARENT]
     command = command_module(argv[0])
     args = parser(argv[0], command).parse_args(argv[1:])
     with warnings.catch_warnings(), _interruptible():
@@ -167,4 +178,7 @@ def _help():
 
 
 def _line(error):
+    if isinstance(error, OSError) and error.filename is not None and error.strerror and type(error).__module__ == "builtins":
+        said = "no such file" if isinstance(error, FileNotFoundError) else error.strerror.lower()
+        return f"{said}: {str(error.filename)[:200]!r}"
     return "; ".join(part.strip() for part in str(error).splitlines() if part.strip()) or type(error).__name__

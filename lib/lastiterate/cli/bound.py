@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
     from lastiterate import _check, bounds, schedules
 
-    if args.out and len(args.schedules) > 1:
+    if args.out is not None and len(args.schedules) > 1:
         raise ValueError(f"out needs a single schedule, got {len(args.schedules)}")
     out = args.out and _shared.output(args.out, ".csv", b"step,lr,omega", inputs=[args.grad_norms])
     at = args.lr is not None

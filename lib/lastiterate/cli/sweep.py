@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="another preset for all runs")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="time between checkpoints; default 60")
     parser.add_argument("--record", metavar="NAME", help="write NAME.csv and NAME.parquet of all runs at the end")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="with --record: keep each N-th step and validated ones")
+    parser.add_argument("--every", type=int, metavar="N", help="with --record: keep each N-th step and validated ones; default 1")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
 
 
@@ -29,15 +29,24 @@ def run(args: argparse.Namespace) -> int:
     from lastiterate.trainer import sweep, workers
 
     _check.real("checkpoint_seconds", args.checkpoint_seconds, 0.0)
-    _check.integer("every", args.every)
-    options = {"preset": args.preset} if args.preset else {}
+    if args.workers is not None:
+        _check.integer("workers", args.workers)
+    if args.dask is not None:
+        workers.check_address(args.dask)
+    if args.every is not None:
+        _check.integer("every", args.every)
+        if args.record is None:
+            raise ValueError(f"every must come with --record, whose rows it thins, got {args.every} alone")
+    options = {} if args.preset is None else {"preset": args.preset}
     rows = sweep.read_table(args.table)
+    if args.record is not None:
+        sweep.record_files(args.record)
     every = sweep.runs(rows, **options)  # with a stand-in for refined schedules: what is wrong with them is said now
+    sweep.check_baselines(every)
+    if not args.folder or (Path(args.folder).exists() and not Path(args.folder).is_dir()):
+        raise ValueError(f"folder must be a folder, or the name of a new one, got {args.folder!r}")
     first = [run for run in every if run.config.schedule["scheduler"] != "refined"]
     names = {run.name for run in first}
-    for one in every:
-        if (baseline := one.config.schedule.get("baseline")) not in {*names, None}:
-            raise ValueError(f"baseline must be one of the table's other runs, and not refined itself, got {baseline!r}")
     jobs = sweep.plan(first)
     refined = sum(run.config.horizon for run in every) - sum(run.config.horizon for run in first)
     print(sweep.describe(jobs))
@@ -56,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         status = workers.execute(jobs, *settings)
         if refined:
             ended = {name for name, word in status.items() if word == "finished"}
-            rows = [row for row in rows if "baseline" not in row or row["baseline"] in ended]
-            jobs = sweep.plan(sweep.runs(rows, args.folder, **options))
+            kept = [i for i, row in enumerate(rows) if "baseline" not in row or row["baseline"] in ended]
+            jobs = sweep.plan(sweep.runs([rows[i] for i in kept], args.folder, [i + 1 for i in kept], **options))
             status |= {run.name: "not trained, because its baseline was not" for run in every if run.name not in status}
             status |= workers.execute(jobs, *settings)
     finally:
@@ -66,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     bad = {name: word for name, word in status.items() if word not in workers.ENDED}
     words = list(status.values())
     print(f"{words.count('finished')} finished, {words.count('diverged')} diverged, {len(bad)} failed; logs in {args.folder}")
-    if args.record and not bad:
-        sweep.record(jobs, args.folder, args.record, args.every)
+    if args.record is not None and not bad:
+        sweep.record(jobs, args.folder, args.record, args.every or 1)
         print(f"recorded in {args.record}.csv and {args.record}.parquet")
     return 1 if bad else 0
 

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from lastiterate.trainer import corpora
 
+    corpora.tokenized(args.folder, args.encoding, args.tokens, args.shard_tokens)  # before the network is asked
     documents = corpora.hub(args.dataset, revision=args.revision)
     about = f"{args.dataset} {args.revision or ''}".strip()
     n = corpora.tokenize(documents, args.folder, args.encoding, args.tokens, args.shard_tokens, about)

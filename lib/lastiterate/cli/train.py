@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import os
 import sys
 from pathlib import Path
 
@@ -45,20 +44,21 @@ def run(args: argparse.Namespace) -> int:
     from lastiterate import _extras
 
     _extras.require("torch", "train")
+    from lastiterate.trainer import beforehand, loop, machine, step
     from lastiterate.trainer import config as settings
-    from lastiterate.trainer import loop, step
 
     given = {name: value for name in settings.OPTIONS if (value := getattr(args, name)) is not None}
     eta, about = settings.make_schedule(args.schedule, _steps(args, given), **_given_parameters(args))
     config, rates = settings.configure(eta, about, **given)
-    out = Path(args.out or Path("build") / "train" / f"{settings.run_name(config)}.parquet")
+    machine.need_device(config)
+    out = Path("build") / "train" / f"{settings.run_name(config)}.parquet" if args.out is None else Path(args.out)
+    loop.check(config, rates, out, args.branch, args.keep, args.checkpoint_seconds, args.weights, look_inside=args.dry_run)
     if args.dry_run:
-        settings.need_device(config)
-        print(settings.describe(config, rates, step.time_of_step(config, rates)))
+        print(beforehand.describe(config, rates, step.time_of_step(config, rates)))
         return 0
-    first = int(os.environ.get("RANK", 0)) == 0
+    first = machine.rank() == 0
     if first:
-        print(settings.describe(config, rates), f"log       {out}", sep="\n", flush=True)
+        print(beforehand.describe(config, rates), f"log       {out}", sep="\n", flush=True)
     try:
         log = loop.train(config, rates, out, None, args.branch, args.keep, args.checkpoint_seconds, weights=args.weights)
     except loop.Diverged as error:
@@ -97,12 +97,11 @@ def _given_parameters(args):
 
 
 def _steps(args, given):
-    from lastiterate import _check, schedules
-    from lastiterate.trainer.config import PRESETS, steps_for
+    from lastiterate import schedules
+    from lastiterate.trainer.config import steps_for
 
     if args.tokens is not None:
-        preset = _check.choice("preset", given.get("preset", "nano"), PRESETS)
-        return steps_for(args.tokens, preset, given.get("batch"), given.get("context"))
+        return steps_for(args.tokens, given.get("preset", "nano"), given.get("batch"), given.get("context"))
     if args.steps is None and schedules.parse(args.schedule)[0] in schedules.NAMES:
         return STEPS
     return args.steps

@@ -86,6 +86,8 @@ def has_logs_cells(root: Path, name: str) -> bool:
 def find(root: Path, name: str) -> Path:
     """A notebook's file, by its name "paper/notebook", or by the notebook's alone where that is unique."""
     folder = root / "notebooks"
+    if not folder.is_dir():
+        raise ValueError(f"the working directory must be in a clone of the repository, got {str(Path.cwd())!r}")
     known = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.ipynb"))}
     known = {k: p for k, p in known.items() if ".ipynb_checkpoints" not in k}
     found = [k for k in known if name.removesuffix(".ipynb") in (k, k.split("/")[-1])]

@@ -92,6 +92,7 @@ def separable(X, y):
 
 def steps(n, epochs=EPOCHS, batch=BATCH):
     """Steps of a run on n examples: epochs of n // batch batches."""
+    n, epochs, batch = _check.integer("n", n), _check.integer("epochs", epochs), _check.integer("batch", batch)
     return epochs * max(n // batch, 1)
 
 
@@ -116,7 +117,7 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
 
     Args:
         X, y: from `load`.
-        rates: learning rates, shape (V, T).
+        rates: learning rates, shape (V, T), finite and >= 0.
         seeds: of the batches, S of them.
         batch: examples a step.
         record: number of points along the run at which the loss is recorded.
@@ -130,10 +131,23 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
         (S, V); `l1` and `l2`, norms of the gradients, shape (S, V, T); `step` (record,) and `curve` (S, V, record); `weights`
         (S, V, d, C).
 
+    Raises:
+        ValueError: on a bad argument, or where there are too many runs for one program.
+
     Source: Defazio et al. 2023, the logistic-regression experiments; Adam as torch.optim.Adam.
     """
-    rates = np.asarray(rates, dtype=float)
+    X, y = _checked(X, y)
+    rates, seeds = _check.measured("rates", rates, 0.0, ndim=2), _check.sequence("seeds", seeds)
+    batch, record = _check.integer("batch", batch), _check.integer("record", record, 0)
+    beta1, beta2 = _check.below("beta1", beta1, 1.0), _check.below("beta2", beta2, 1.0)
     (V, T), S, C = rates.shape, len(seeds), int(y.max()) + 1
+    seeds = [_check.integer("seeds", seed, 0) for seed in seeds]
+    if not seeds:
+        raise ValueError("seeds must be one integer or more, got none")
+    reset = {_check.integer("reset", step, 0, T) for step in _check.sequence("reset", reset)}
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {_check.shown(dtype)}")
+    _check.fits("rates", "schedules times seeds times the steps, or the weights of a model,", V * S * max(T, X.shape[1] * C))
     X, y = torch.as_tensor(X, dtype=dtype), torch.as_tensor(y)
     n, d = X.shape
     order = torch.as_tensor(np.stack([batches(n, T, seed, batch) for seed in seeds]))  # (S, T, batch)
@@ -142,7 +156,7 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
     w, m, v = (torch.zeros(S, d, V, C, dtype=dtype) for _ in range(3))
     l1, l2 = np.empty((T, S, V)), np.empty((T, S, V))
     at = np.unique(np.linspace(1, T, record).round().astype(int)) if record else np.empty(0, int)
-    curve, since, reset = [], 0, set(reset)
+    curve, since = [], 0
     for t in range(T):
         if t in reset:
             m, v, since = torch.zeros_like(m), torch.zeros_like(v), t
@@ -162,6 +176,14 @@ def train(X, y, rates, seeds, batch=BATCH, record=0, dtype=torch.float32, progre
     result = {"loss": loss, "error": error, "l1": np.moveaxis(l1, 0, 2), "l2": np.moveaxis(l2, 0, 2), "step": at}
     result["curve"] = np.stack(curve, axis=2) if curve else np.empty((S, V, 0))
     return result | {"weights": w.permute(0, 2, 1, 3).numpy()}
+
+
+def _checked(X, y):
+    """Features and classes as arrays, if they are what `load` gives."""
+    X, y = _check.measured("X", X, ndim=2), _check.integers("y", y, 0, 10**6)
+    if len(y) != len(X):
+        raise ValueError(f"y must have a class for each of the {len(X)} rows of X, got {len(y)}")
+    return X, y
 
 
 def _evaluate(X, y, w):
@@ -190,9 +212,15 @@ def at_best_rates(
 
     Returns:
         (losses, shape (S, n); best rates, shape (n,)).
+
+    Raises:
+        ValueError: on a bad argument.
     """
-    etas, rates, seeds = list(etas), np.asarray(rates, dtype=float), list(seeds)
-    found = train(X, y, np.concatenate([np.outer(rates, np.asarray(eta)) for eta in etas]), seeds, **options)
+    etas, seeds = [_check.schedule(eta, "etas") for eta in _check.sequence("etas", etas)], _check.sequence("seeds", seeds)
+    rates = _check.measured("rates", rates, 0.0, open_low=True)
+    if len({eta.size for eta in etas}) != 1:
+        raise ValueError(f"etas must be schedules of one length, got {_check.shown([eta.size for eta in etas])}")
+    found = train(X, y, np.concatenate([np.outer(rates, eta) for eta in etas]), seeds, **options)
     losses = found["loss"].reshape(len(seeds), len(etas), rates.size)
     best = losses.mean(axis=0).argmin(axis=1)
     return losses[:, np.arange(len(etas)), best], rates[best]
@@ -206,7 +234,11 @@ def minimum(X: NDArray, y: NDArray, T: int, lr: float = 0.1, batch: int = BATCH)
         T: steps.
         lr: base learning rate.
         batch: examples a step.
+
+    Raises:
+        ValueError: on a bad argument.
     """
+    lr = _check.real("lr", lr, 0.0, open_low=True)
     return train(X, y, [lr * schedules.linear(T)], [0], batch=batch)["loss"].item()
 
 

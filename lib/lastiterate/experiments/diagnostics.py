@@ -55,11 +55,18 @@ def sharpness(
     >>> round(sharpness(1.5 * x[0] ** 2 + 0.5 * x[1] ** 2, [x]), 4)
     3.0
     """
-    parameters, iterations = list(parameters), _check.integer("iterations", iterations)
+    iterations, seed = _check.integer("iterations", iterations), _check.integer("seed", seed, 0)
+    _check_tensors(loss, parameters := _tensors("parameters", parameters))
+    preconditioner = None if preconditioner is None else _tensors("preconditioner", preconditioner)
     scale = [torch.ones_like(p) for p in parameters] if preconditioner is None else [d.rsqrt() for d in preconditioner]
     if [s.shape for s in scale] != [p.shape for p in parameters]:
         raise ValueError(f"preconditioner must have a tensor like each of the {len(parameters)} parameters")
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+    try:
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+        torch.autograd.grad(gradients, parameters, [torch.zeros_like(p) for p in parameters], retain_graph=True)
+    except RuntimeError as error:  # torch knows what a graph has when it is asked
+        said = str(error).splitlines()[0]
+        raise ValueError(f"loss must have second derivatives with respect to each of the parameters: {said}") from None
     generator = torch.Generator().manual_seed(seed)
     v = [torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in parameters]
     value = 0.0
@@ -77,7 +84,7 @@ def adam_preconditioner(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Diagonal √v̂ + ε by which torch's Adam or AdamW divides, a list of tensors in the order of its parameters.
 
     Raises:
-        ValueError: for an optimizer that has made no step.
+        ValueError: for another optimizer, or one that has made no step.
 
     >>> x = torch.zeros(2, requires_grad=True)
     >>> adam = torch.optim.Adam([x], lr=0.1)
@@ -86,6 +93,8 @@ def adam_preconditioner(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     >>> [p.round(decimals=3) for p in adam_preconditioner(adam)]
     [tensor([3., 4.])]
     """
+    if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+        raise ValueError(f"optimizer must be torch's Adam or AdamW, got {_check.shown(optimizer)}")
     found = []
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -113,10 +122,7 @@ def over_median(signal: ArrayLike, window: int = 20) -> NDArray[np.float64]:
     >>> over_median([1.0, 1.1, 0.9, 1.0, 5.0], window=3)
     array([nan, nan, nan,  1.,  5.])
     """
-    signal = np.asarray(signal, dtype=float)
-    if signal.ndim != 1:
-        raise ValueError(f"signal must be a 1-D array, got shape {signal.shape}")
-    window = _check.integer("window", window)
+    signal, window = _check.measured("signal", signal, missing=True, infinite=True), _check.integer("window", window)
     measured, found = np.flatnonzero(~np.isnan(signal)), np.full(signal.size, np.nan)
     for i in range(window, measured.size):
         found[measured[i]] = signal[measured[i]] / np.median(signal[measured[i - window : i]])
@@ -132,11 +138,15 @@ def first_step(condition: Iterable[bool], steps: Iterable[int], patience: int = 
         patience: an integer >= 1.
 
     Raises:
-        ValueError: on a bad patience, or another number of steps than measurements.
+        ValueError: on a bad argument, or another number of steps than measurements.
 
     >>> first_step([True, False, True, True], [10, 20, 30, 40], patience=2)
     40
     """
+    condition = _check.booleans("condition", condition)
+    steps = [_check.integer("steps", step, 0) for step in _check.sequence("steps", steps)]
+    if len(condition) != len(steps):
+        raise ValueError(f"steps must be one a measurement, {len(condition)}, got {len(steps)}")
     patience, row = _check.integer("patience", patience), 0
     for step, holds in zip(steps, condition, strict=True):
         row = row + 1 if holds else 0
@@ -167,6 +177,7 @@ def watched(rates: ArrayLike, seed: int = 0, every: int = 12, iterations: int = 
     Source: this project.
     """
     rates, every = _check.schedule(rates, "rates"), _check.integer("every", every)
+    _check.integer("iterations", iterations)
     if rates.size < WELL.start + 2:
         raise ValueError(f"rates must be of {WELL.start + 2} steps or more, for the bound's fit, got {rates.size}")
     config, _ = pico.configure(np.ones(rates.size), warmup=0, seed=seed, **options)
@@ -219,13 +230,41 @@ def bound_fit(rates: ArrayLike, grad_norms: ArrayLike, loss: ArrayLike, well: sl
     Returns:
         Array of shape (T,).
 
+    Raises:
+        ValueError: on a bad argument, or a loss that is not finite where it is fitted to.
+
     >>> omega = bounds.omega(np.full(80, 0.1))
     >>> np.abs(bound_fit(np.full(80, 0.1), np.ones(80), 3 + 2 * omega) - (3 + 2 * omega)).max() < 1e-12
     np.True_
     """
-    omega = np.asarray(bounds.omega(np.asarray(rates, dtype=float), np.asarray(grad_norms, dtype=float)))
-    b, a = np.polyfit(omega[well], np.asarray(loss, dtype=float)[well], 1)
+    rates, grad_norms = _check.schedule(rates, "rates"), _check.array("grad_norms", grad_norms)
+    loss = _check.measured("loss", loss, missing=True, infinite=True)
+    if not rates.size == grad_norms.size == loss.size:
+        raise ValueError(f"rates, grad_norms and loss must have one length, got {rates.size}, {grad_norms.size}, {loss.size}")
+    try:
+        fitted = loss[well] if isinstance(well, slice) else loss[:0]
+    except TypeError:  # a slice of something else
+        fitted = loss[:0]
+    if fitted.size < 2 or not np.isfinite(fitted).all():
+        raise ValueError(f"well must be a slice of two steps or more, with finite losses, got {_check.shown(well)}")
+    omega = np.asarray(bounds.omega(rates, grad_norms))
+    b, a = np.polyfit(omega[well], fitted, 1)
     return a + b * omega
+
+
+def _tensors(name, value):
+    """A list of tensors of floats."""
+    found = list(value) if isinstance(value, Iterable) and not isinstance(value, torch.Tensor | str | bytes) else None
+    if found is None or not all(isinstance(t, torch.Tensor) and t.is_floating_point() for t in found):
+        raise ValueError(f"{name} must be tensors of floats, got {_check.shown(value)}")
+    return found
+
+
+def _check_tensors(loss, parameters):
+    if not isinstance(loss, torch.Tensor) or loss.ndim or not loss.is_floating_point():
+        raise ValueError(f"loss must be a scalar tensor of floats, got {_check.shown(loss)}")
+    if not parameters:
+        raise ValueError("parameters must be one tensor or more, got none")
 
 
 def _measured_step(network, optimizer, batch, rate):

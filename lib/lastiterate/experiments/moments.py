@@ -21,12 +21,17 @@ def update_sizes(gradients: ArrayLike, beta1: float = 0.9, beta2: float = 0.999,
     Returns:
         Array of shape (steps,).
 
+    Raises:
+        ValueError: on a bad argument.
+
     Source: Kingma and Ba, Adam, 2015.
 
     >>> update_sizes([[2.0, -0.1], [2.0, -0.1]]).round(6)  # of equal gradients all updates have size 1
     array([1., 1.])
     """
-    gradients = np.asarray(gradients, dtype=float)
+    gradients = _check.measured("gradients", gradients, -1e150, 1e150, ndim=2)
+    beta1, beta2 = _check.below("beta1", beta1, 1.0), _check.below("beta2", beta2, 1.0)
+    eps = _check.real("eps", eps, 0.0, open_low=True)
     m = v = np.zeros(gradients.shape[1])
     sizes = []
     for t, g in enumerate(gradients, 1):
@@ -42,10 +47,17 @@ def surviving(weights: torch.Tensor, updates: torch.Tensor, lr: float) -> float:
         weights, updates: float32 tensors of one shape.
         lr: the step subtracts lr times the updates.
 
+    Raises:
+        ValueError: on a bad argument.
+
     >>> surviving(torch.ones(2), torch.tensor([0.1, 1.0]), 0.01)
     0.5
     """
-    before = weights.bfloat16()
+    _check_tensor("weights", weights)
+    _check_tensor("updates", updates)
+    if updates.shape != weights.shape:
+        raise ValueError(f"updates must have the shape of weights, {tuple(weights.shape)}, got {tuple(updates.shape)}")
+    lr, before = _check.real("lr", lr), weights.bfloat16()
     return float(((before - lr * updates).bfloat16() != before).float().mean())
 
 
@@ -61,12 +73,15 @@ def rounded(x: torch.Tensor, number_format: str, generator: torch.Generator) -> 
         generator: of the random bits.
 
     Raises:
-        ValueError: for an unknown format.
+        ValueError: on a bad argument, such as an unknown format.
 
     >>> rounded(torch.tensor([1.001, 1.006]), "bfloat16", torch.Generator())
     tensor([1.0000, 1.0078])
     """
     _check.choice("number_format", number_format, FORMATS)
+    _check_tensor("x", x)
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {_check.shown(generator)}")
     if number_format == "float32":
         return x
     if number_format == "bfloat16":
@@ -94,17 +109,25 @@ def sgd(
         Losses after each step, T floats.
 
     Raises:
-        ValueError: for an unknown format or bad rates.
+        ValueError: on a bad argument.
 
     >>> exact = sgd([0.5] * 20, "float32", d=10, noise=0.0)
     >>> round(exact[-1] / (0.1 * 0.25 * 0.9**40), 4)  # ½ h · ½² · (1 − ηh)^2T
     1.0
     """
+    rates, number_format = _check.schedule(rates, "rates"), _check.choice("number_format", number_format, FORMATS)
+    seed, d = _check.integer("seed", seed, 0), _check.steps("d", d)
+    curvature, noise = _check.real("curvature", curvature, 0.0, open_low=True), _check.real("noise", noise, 0.0)
     generator = torch.Generator().manual_seed(seed)
     minimum = 1 + 0.3 * torch.randn(d, generator=generator)
     x, losses = minimum + 0.5, []
-    for rate in _check.schedule(rates, "rates").tolist():
+    for rate in rates.tolist():
         gradient = curvature * (x - minimum) + noise * torch.randn(d, generator=generator)
         x = rounded(x - rate * gradient, number_format, generator)
         losses.append(0.5 * curvature * float((x - minimum).square().mean()))
     return losses
+
+
+def _check_tensor(name, value):
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32 or not value.numel():
+        raise ValueError(f"{name} must be a float32 tensor, not empty, got {_check.shown(value)}")

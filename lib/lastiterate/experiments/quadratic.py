@@ -7,10 +7,14 @@ In the eigenbasis coordinates do not mix, and the mean m and variance v of each 
     m_i ← (1 − η_t h_i) m_i,     v_i ← (1 − η_t h_i)² v_i + η_t² s_i²/B_t,     E f(x_t) = ½ Σ_i h_i (m_i² + v_i).
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lastiterate import _check, bounds
+
+LIMIT = 1e70  # of numbers that are squared and multiplied, so that the product is a number
 
 
 def expected_loss(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike = 1.0) -> NDArray:
@@ -38,10 +42,11 @@ def expected_loss(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: Array
     """
     rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
     stacked = np.atleast_2d(rates)
-    second = np.broadcast_to(np.square(start), (len(stacked), h.size)).copy()  # m² + v: both shrink by the same factor
+    _check.fits("h", "its entries times the schedules", len(stacked) * h.size)
     loss = np.empty((len(stacked), rates.shape[-1] + 1))
-    loss[:, 0] = 0.5 * second @ h
     with np.errstate(over="ignore", invalid="ignore"):
+        second = np.broadcast_to(np.square(start), (len(stacked), h.size)).copy()  # m² + v: both shrink by the same factor
+        loss[:, 0] = 0.5 * second @ h
         for t in range(rates.shape[-1]):
             eta = stacked[:, t : t + 1]
             second = np.square(1 - eta * h) * second + np.square(eta * noise) / batch[t]
@@ -56,7 +61,7 @@ def grad_norms(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLik
     Args, raises: as `expected_loss`, for one schedule.
 
     Returns:
-        Array of shape (T,).
+        Array of shape (T,), infinite where it overflows.
 
     >>> grad_norms([0.5, 0.5], h=[1.0], noise=0.0, start=2.0)
     array([2., 1.])
@@ -64,11 +69,13 @@ def grad_norms(rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLik
     rates, h, noise, start, batch = _checked(rates, h, noise, start, batch)
     if rates.ndim != 1:
         raise ValueError(f"rates must be of one schedule, got shape {rates.shape}")
-    second, norms = np.square(start), np.empty(rates.size)
-    for t, eta in enumerate(rates.tolist()):
-        norms[t] = np.sum(np.square(h) * second + np.square(noise) / batch[t])
-        second = np.square(1 - eta * h) * second + np.square(eta * noise) / batch[t]
-    return np.sqrt(norms)
+    norms = np.empty(rates.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        second = np.square(start)
+        for t, eta in enumerate(rates.tolist()):
+            norms[t] = np.sum(np.square(h) * second + np.square(noise) / batch[t])
+            second = np.square(1 - eta * h) * second + np.square(eta * noise) / batch[t]
+    return np.sqrt(np.where(np.isfinite(norms), norms, np.inf))
 
 
 def simulate(
@@ -79,7 +86,10 @@ def simulate(
     Args: as `expected_loss`, for one schedule; runs: how many; seed: of the noise.
 
     Returns:
-        Array of shape (runs, T + 1).
+        Array of shape (runs, T + 1), infinite where it overflows.
+
+    Raises:
+        ValueError: on bad input, or where runs times steps or dimensions are above 10⁸.
 
     >>> simulate([0.5], h=[1.0], noise=0.0, start=2.0, runs=2)
     array([[2. , 0.5],
@@ -89,31 +99,38 @@ def simulate(
     if rates.ndim != 1:
         raise ValueError(f"rates must be of one schedule, got shape {rates.shape}")
     rng, runs = np.random.default_rng(_check.integer("seed", seed, 0)), _check.integer("runs", runs)
+    _check.fits("runs", "runs times steps, and runs times dimensions,", runs * max(h.size, rates.size + 1))
     x = np.broadcast_to(start, (runs, h.size)).copy()
     loss = np.empty((runs, rates.size + 1))
-    loss[:, 0] = 0.5 * np.square(x) @ h
-    for t, eta in enumerate(rates.tolist()):
-        x -= eta * (h * x + noise / np.sqrt(batch[t]) * rng.standard_normal(x.shape))
-        loss[:, t + 1] = 0.5 * np.square(x) @ h
-    return loss
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss[:, 0] = 0.5 * np.square(x) @ h
+        for t, eta in enumerate(rates.tolist()):
+            x -= eta * (h * x + noise / np.sqrt(batch[t]) * rng.standard_normal(x.shape))
+            loss[:, t + 1] = 0.5 * np.square(x) @ h
+    return np.where(np.isfinite(loss), loss, np.inf)
 
 
 def power_law(d: int, decay: float = 1.0, source: float = 1.5) -> tuple[NDArray, NDArray]:
     """Spectrum of a large problem: eigenvalues h_i = i^−a, and a start with h_i x_i² = i^−b, so that f(x_1) = ½ Σ i^−b.
 
     Args:
-        d: dimension, an integer >= 1.
-        decay: a > 0.
-        source: b > 0; the smaller, the more of the loss lies in flat directions.
+        d: dimension, an integer in 1..10⁸.
+        decay: a > 0, so small that d^−a is a number.
+        source: b > 0, as decay; the smaller, the more of the loss lies in flat directions.
 
     Returns:
         (h, start), each of shape (d,).
 
+    Raises:
+        ValueError: on a bad argument.
+
     >>> power_law(3, decay=1.0, source=2.0)[0].round(3)
     array([1.   , 0.5  , 0.333])
     """
-    i = np.arange(1.0, _check.integer("d", d) + 1)
-    decay, source = _check.real("decay", decay, 0.0, open_low=True), _check.real("source", source, 0.0, open_low=True)
+    i = np.arange(1.0, _check.steps("d", d) + 1)
+    most = 708 / math.log(i[-1]) if i.size > 1 else 1e300  # e^−708 is near the smallest number
+    decay = _check.real("decay", decay, 0.0, most, open_low=True)
+    source = _check.real("source", source, 0.0, most, open_low=True)
     return i**-decay, i ** ((decay - source) / 2)
 
 
@@ -126,12 +143,15 @@ def continuum_loss(rates: ArrayLike, decay: float = 1.0, source: float = 1.5, no
     function: only sums of rates matter, not steps.
 
     Args:
-        rates: shape (T,).
+        rates: shape (T,), each at most LIMIT.
         decay, source: a > ½ and b > 1 of `power_law`.
-        noise: σ.
+        noise: σ, at most LIMIT.
 
     Returns:
         A float.
+
+    Raises:
+        ValueError: on a bad argument, or where the loss is above all floats.
 
     Source: this project; the sums over i in `expected_loss` as integrals, (1 − ηh)² as e^{−2ηh}.
 
@@ -140,14 +160,21 @@ def continuum_loss(rates: ArrayLike, decay: float = 1.0, source: float = 1.5, no
     """
     from scipy.special import gamma, gammainc
 
-    rates = _check.schedule(rates, "rates")
+    rates, noise = _check.schedule(rates, "rates"), _check.real("noise", noise, 0.0, LIMIT)
+    if rates.max() > LIMIT:
+        raise ValueError(f"rates must be at most {LIMIT:g}, got {rates.max():g}")
     a, b = _check.real("decay", decay, 0.5, open_low=True), _check.real("source", source, 1.0, open_low=True)
     p, q = (b - 1) / a, 2 - 1 / a
     behind = 2 * (np.cumsum(rates[::-1])[::-1] - rates / 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kernel = np.where(behind > 0, behind**-q * gamma(q) * gammainc(q, behind), 1 / q)
-    bias = 0.5 * gamma(p) / a * (2 * rates.sum()) ** -p
-    return float(bias + 0.5 * _check.real("noise", noise, 0.0) ** 2 / a * np.sum(np.square(rates) * kernel))
+    with np.errstate(all="ignore"):
+        kernel = np.where(behind > 1e-16, behind**-q * gamma(q) * gammainc(q, behind), 1 / q)
+        bias = 0.5 * gamma(p) / a * (2 * rates.sum()) ** -p
+    loss = float(bias + 0.5 * noise**2 / a * np.sum(np.square(rates) * kernel))
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"source must be such that the loss is a number, got {_check.shown(source)} with decay {a:g}: it is {loss}"
+        )
+    return loss
 
 
 def random_problem(rng: np.random.Generator, d: int, decades: float = 2.0) -> tuple[NDArray, NDArray]:
@@ -155,8 +182,8 @@ def random_problem(rng: np.random.Generator, d: int, decades: float = 2.0) -> tu
 
     Args:
         rng: where it is drawn from.
-        d: dimension, an integer >= 1.
-        decades: >= 0.
+        d: dimension, an integer in 1..10⁸.
+        decades: in [0, 300].
 
     Returns:
         (h, start), each of shape (d,).
@@ -165,7 +192,9 @@ def random_problem(rng: np.random.Generator, d: int, decades: float = 2.0) -> tu
     >>> h.round(3), start.round(3)
     (array([0.188, 0.035, 0.012]), array([ 0.061, -0.309,  0.209]))
     """
-    d, decades = _check.integer("d", d), _check.real("decades", decades, 0.0)
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be one of NumPy's generators, got {_check.shown(rng)}")
+    d, decades = _check.steps("d", d), _check.real("decades", decades, 0.0, 300.0)
     return 10.0 ** rng.uniform(-decades, 0, d), rng.standard_normal(d) / np.sqrt(d)
 
 
@@ -184,8 +213,9 @@ def tuned(
     >>> tuned([0.25, 1.0, 1.5], [1.0, 1.0], h=[1.0], noise=0.0, start=2.0)
     (1.0, 0.0)
     """
-    rates = _check.array("tried", tried)
-    losses = expected_loss(np.outer(rates, _check.schedule(eta)), h, noise, start, batch)[:, -1]
+    rates, eta = _check.array("tried", tried), _check.schedule(eta)
+    _check.fits("tried", "rates times steps", rates.size * eta.size)
+    losses = expected_loss(np.outer(rates, eta), h, noise, start, batch)[:, -1]
     i = int(losses.argmin())
     return float(rates[i]), float(losses[i])
 
@@ -209,7 +239,8 @@ def bound_over_loss(eta: ArrayLike, curvature: float, noise: float, rounds: int 
 
     Source: this project.
     """
-    eta, h, lr = _check.schedule(eta), [_check.real("curvature", curvature, 0.0, open_low=True)], 1.0
+    curvature, noise = _check.real("curvature", curvature, 0.0, LIMIT, open_low=True), _check.real("noise", noise, 0.0, LIMIT)
+    eta, h, lr = _check.schedule(eta), [curvature], 1.0
     for _ in range(_check.integer("rounds", rounds)):
         best = bounds.optimal_lr(eta, grad_norms(lr * eta, h, noise, 1.0))[0]
         lr = 0.5 * lr + 0.5 * min(best, 1.9 / curvature)
@@ -222,6 +253,7 @@ def _checked(
     rates: ArrayLike, h: ArrayLike, noise: ArrayLike, start: ArrayLike, batch: ArrayLike
 ) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
     rates = _check.numbers("rates", rates).astype(float)
+    _check.fits("rates", "they", rates.size)
     if rates.ndim not in (1, 2) or not rates.size or not np.isfinite(rates).all() or (rates < 0).any():
         raise ValueError(f"rates must be finite and >= 0, of shape (T,) or (R, T), got shape {rates.shape}")
     h = _check.array("h", h)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 
-from lastiterate import HOME, _files
+from lastiterate import HOME, _check, _files
 
 SOURCES = {  # name: where its files are; licence and what they are
     "schaipp2025": {
@@ -77,8 +77,8 @@ def fetch(source: str, file: str) -> Path:
     Source: the public repositories in SOURCES, each at the commit in its URL.
     """
     known = registry(source)
-    if file not in known:
-        raise ValueError(f"file must be one of the {len(known)} in registry/{source}.csv, got {file!r}")
+    if not isinstance(file, str) or file not in known:
+        raise ValueError(f"file must be one of the {len(known)} in registry/{source}.csv, got {_check.shown(file)}")
     import pooch
     import requests
 
@@ -126,6 +126,8 @@ def recorded(file: str) -> Path:
     >>> recorded("runs/nano.csv").name
     'nano.csv'
     """
+    if not isinstance(file, str) or not file:
+        raise ValueError(f"file must be text, such as 'runs/nano.csv', got {_check.shown(file)}")
     here = repository()
     return path if here and (path := here / "data" / file).is_file() else fetch("lastiterate", file)
 
@@ -202,7 +204,7 @@ def registry(source: str) -> dict[str, str]:
     >>> len(registry("schaipp2025"))
     235
     """
-    return {row["file"]: row["sha256"] for row in _rows(source)}
+    return {row["file"]: row["sha256"] for row in _rows(_check.choice("source", source, SOURCES))}
 
 
 def address(source: str, file: str) -> str:
@@ -218,8 +220,6 @@ def address(source: str, file: str) -> str:
 
 @functools.cache
 def _rows(source):
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(map(repr, SOURCES))}, got {source!r}")
     with resources.files("lastiterate.logs").joinpath(f"registry/{source}.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

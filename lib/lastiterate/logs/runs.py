@@ -12,12 +12,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from lastiterate import _check
 from lastiterate.logs import formats, published
-from lastiterate.logs.names import COLUMNS, EXTRA
+from lastiterate.logs.names import COLUMNS, EXTRA, quoted
 
 PUBLISHED = "schaipp2025"
+NEEDED = ("run", "model", "scheduler", "lr", "horizon", "first_step", "trunk")  # columns of every config table
 MODELS = {  # (layers, heads) of the authors' models: the name by its parameters, as in the papers
     (8, 6): "33m", (8, 8): "53m", (10, 8): "60m", (12, 10): "93m", (12, 12): "124m",
     (16, 12): "152m", (12, 14): "166m", (24, 12): "210m", (24, 16): "360m",
@@ -48,8 +51,7 @@ def find(source: str | os.PathLike = "schaipp2025", **attributes: Any) -> pd.Dat
     >>> find(model="210m", set="main", scheduler="wsd", cooldown=0.2).index.tolist()
     ['210m-wsd-0.2-linear-lr0.0005-22222', '210m-wsd-0.2-linear-lr0.0005-33333', '210m-wsd-0.2-linear-lr0.0005-44444']
     """
-    with _configs(source).open(encoding="utf-8") as opened:
-        table = pd.read_csv(opened, index_col="run", keep_default_na=False, na_values=[""])
+    table = _config_table(source)
     if source != PUBLISHED:
         name = str(source)
         table["file"] = str(Path(name).with_suffix(".parquet")) if name.endswith(".csv") else f"runs/{name}.parquet"
@@ -60,12 +62,12 @@ def find(source: str | os.PathLike = "schaipp2025", **attributes: Any) -> pd.Dat
             raise ValueError(f"unknown attribute {name!r}; known are {', '.join(known)}")
         values = list(value) if pd.api.types.is_list_like(value) else [value]
         for v in values:
-            if not (table[name] == v).any():
+            if (_is_bool(v) and table[name].dtype != bool) or not (table[name] == v).any():  # False is not the seed 0
                 occurring = ", ".join(map(repr, sorted(table[name].dropna().unique().tolist())))
-                raise ValueError(f"{name} must be one of {occurring}, got {v!r}")
+                raise ValueError(f"{name} must be one of {occurring}, got {_check.shown(v)}")
         selected &= table[name].isin(values)
     if not selected.any():
-        raise ValueError(f"no run of {source} has all of " + ", ".join(f"{k}={v!r}" for k, v in attributes.items()))
+        raise ValueError(f"no run of {source} has all of " + ", ".join(f"{k}={_check.shown(v)}" for k, v in attributes.items()))
     return table[selected].assign(source=str(source))
 
 
@@ -128,8 +130,19 @@ def final_val_loss(runs: pd.DataFrame) -> pd.Series:
 
 
 def describe(log: dict) -> dict[str, Any]:
-    """Attributes of one of the authors' logs (the parsed JSON), as in the config table of `find`."""
-    config, history = log["config"], log["history"]["train"]
+    """Attributes of one of the authors' logs (the parsed JSON), as in the config table of `find`.
+
+    Raises:
+        ValueError: for what is no such log.
+    """
+    try:
+        return _described(log["config"], log["history"]["train"])
+    except (LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
+        what = f"{type(error).__name__}: {_check.shown(str(error))}"
+        raise ValueError(f"log must be one of the authors', parsed, got {_check.shown(log)} ({what})") from None
+
+
+def _described(config, history):
     scheduler = SCHEDULERS[config["scheduler"]]
     cooldown = float(config["wsd_fract_decay"]) if scheduler != "cosine" else None
     last_lr = history["train_lr"][max(range(len(history["iter"])), key=history["iter"].__getitem__)]
@@ -154,16 +167,34 @@ def _check_runs(runs):
         raise ValueError(f"runs must be a config table from `find`, got {runs!r}")
 
 
+def _is_bool(value):
+    return isinstance(value, bool | np.bool_)
+
+
+def _config_table(source):
+    """All runs of a source."""
+    path = _configs(source)
+    with path.open(encoding="utf-8") as opened:
+        try:
+            table = pd.read_csv(opened, keep_default_na=False, na_values=[""])
+        except (ValueError, pd.errors.ParserError) as error:  # also what is no text
+            raise ValueError(f"source {str(source)!r} must be a table of recorded runs: {_check.shown(str(error))}") from None
+    if missing := [name for name in NEEDED if name not in table]:
+        has = quoted(list(table), 8)
+        raise ValueError(f"source {str(source)!r} must be a table of recorded runs: it has no column {missing[0]!r}, but {has}")
+    return table.set_index("run")
+
+
 def _configs(source):
     """The file with the config table of a source."""
     if source == PUBLISHED:
         return resources.files("lastiterate.logs") / "registry" / f"{PUBLISHED}.csv"
-    if str(source).endswith(".csv") and Path(source).is_file():
+    if isinstance(source, str | os.PathLike) and str(source).endswith(".csv") and Path(source).is_file():
         return Path(source)
     names = recorded_names()
     if source not in names:
         known = ", ".join(map(repr, [PUBLISHED, *names]))
-        raise ValueError(f"source must be one of {known}, or a .csv file of recorded runs, got {str(source)!r}")
+        raise ValueError(f"source must be one of {known}, or a .csv file of recorded runs, got {_check.shown(source)}")
     return published.recorded(f"runs/{source}.csv")
 
 

@@ -23,13 +23,13 @@ def rows(runs: pd.DataFrame, **attributes: Any) -> pd.DataFrame:
         **attributes: column = value.
 
     Raises:
-        ValueError: for a column that the table does not have.
+        ValueError: for what is no table, or a column that it does not have.
 
     >>> table = find(model="210m", set="main")
     >>> rows(table, scheduler="wsd", horizon=33_333).index.tolist()
     ['210m-wsd-0.2-linear-lr0.0005-33333']
     """
-    chosen = np.ones(len(runs), dtype=bool)
+    chosen = np.ones(len(_table(runs)), dtype=bool)
     for name, value in attributes.items():
         chosen &= (runs[_check.choice("column", name, runs.columns)] == value).to_numpy()
     return runs[chosen]
@@ -98,7 +98,7 @@ def by_seed(runs: pd.DataFrame) -> pd.Series:
     >>> by_seed(runs).round(3).to_dict()
     {0: 1.78, 1: 1.774, 2: 1.809}
     """
-    if "seed" not in runs:
+    if "seed" not in _table(runs):
         raise ValueError(f"runs must have a column seed, as recorded runs have, got the columns {', '.join(runs.columns)}")
     if runs["seed"].duplicated().any():
         raise ValueError(f"runs must be one a seed, got {len(runs)} of the seeds {sorted(set(runs['seed']))}")
@@ -134,6 +134,11 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
 
     Source: the gradient norms of Schaipp et al. 2025's 124M runs.
     """
+    if not isinstance(runs, Mapping):
+        raise ValueError(f"runs must be a dict of config tables by their names, got {_check.shown(runs)}")
+    _check.choice("column", column, ("grad_norm", "grad_norm_l1"))
+    for table in runs.values():
+        _check.choice("column", "lr", _table(table))
     courses = {}
     for name, table in runs.items():
         for lr, group in table.groupby("lr"):
@@ -148,3 +153,9 @@ def norm_courses(runs: Mapping[str, pd.DataFrame], column: str = "grad_norm") ->
             total = np.cumsum(n * before + (n + 1) / 2 * (rate - before))  # sums of straight lines of n steps
             courses[name, float(lr)] = Course(step, wide[column].mean(axis=1).to_numpy(), rate, total)
     return courses
+
+
+def _table(runs):
+    if not isinstance(runs, pd.DataFrame):
+        raise ValueError(f"runs must be a config table from `find`, got {_check.shown(runs)}")
+    return runs

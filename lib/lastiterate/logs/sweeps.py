@@ -37,7 +37,8 @@ def best(lr: ArrayLike, loss: ArrayLike) -> Best:
     >>> best([0.1, 0.1, 0.2, 0.2], [3.0, 3.2, 2.9, 3.1])
     Best(lr=0.2, tried=2, edge='highest', mean=3.0, std=0.14142135623730964)
     """
-    lr, loss = _check.array("lr", lr), np.asarray(loss, dtype=float)
+    lr = _check.measured("lr", lr, 0.0, open_low=True)
+    loss = _check.measured("loss", loss, missing=True, infinite=True)
     if loss.shape != lr.shape:
         raise ValueError(f"loss must have the length of lr, {lr.size}, got shape {loss.shape}")
     loss = np.where(np.isnan(loss), np.inf, loss)

@@ -74,6 +74,8 @@ def make(name: str, T: int, parameters: Mapping[str, Any]) -> NDArray[np.float64
     """
     T, family = _check.steps("T", T), getattr(families, _check.choice("name", name, families.NAMES))
     own, known = inspect.signature(family).parameters, _known(name)
+    if not isinstance(parameters, Mapping):
+        raise ValueError(f"parameters must be a dict, such as {{}}, got {_check.shown(parameters)}")
     for parameter in parameters:
         if parameter not in known:
             raise ValueError(f"schedule {name!r} has no parameter {_check.shown(parameter)}; it has {', '.join(known)}")

@@ -22,7 +22,8 @@ import numpy as np
 
 from lastiterate import _extras, _files
 from lastiterate.logs.published import DataError
-from lastiterate.trainer.config import FREE, Config, hardware
+from lastiterate.trainer.config import FREE, Config
+from lastiterate.trainer.machine import hardware
 
 try:
     import fcntl
@@ -170,11 +171,16 @@ def load(path: str | os.PathLike) -> dict:
 
 def load_weights(path: str | os.PathLike, network: Any, config: Config) -> None:
     """Put another run's weights into a model of the same shape."""
+    _fill(path, network, load_of_shape(path, config))
+
+
+def load_of_shape(path: str | os.PathLike, config: Config) -> dict:
+    """A checkpoint of this trainer, of a model of a config's shape; a ValueError for anything else."""
     state = load(path)
     for name in dataclasses.asdict(config.shape):
         if (was := state["config"].get(name)) != getattr(config, name):
             raise ValueError(f"weights {path} are of another model: {name} {was}, this run's {getattr(config, name)}")
-    _fill(path, network, state)
+    return state
 
 
 def load_state(path: str | os.PathLike, network: Any, optimizers: list, state: dict) -> None:

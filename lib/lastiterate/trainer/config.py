@@ -1,4 +1,4 @@
-"""What a run depends on, and what can be said of it beforehand.
+"""What a run depends on.
 
 A field of `Config` that has a text is an option: of `configure`, of a row in a sweep's table and of `lastiterate train`, with the
 type, the default and the limits that stand here.
@@ -8,17 +8,15 @@ import dataclasses
 import inspect
 import json
 import math
-import os
-import platform
-import shutil
-import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lastiterate import _check, _extras, schedules
+from lastiterate import _check, schedules
 from lastiterate.schedules.spec import warmup_steps
+from lastiterate.trainer.machine import COMPILE_STEPS, compiling_pays, has_bfloat16, has_gpu, processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +59,6 @@ RECIPES = {
     "124m": {"lr": 1e-3, "batch": 200, "micro_batch": 50, "warmup": 300, "eval_every": 500, "eval_sequences": 1000},
     "210m": {"lr": 1e-3, "batch": 200, "micro_batch": 50, "warmup": 300, "eval_every": 500, "eval_sequences": 1000},
 }
-COMPILE_STEPS = 2000  # on a CPU compiling takes 20 to 40 s, and saves a third of the time of a step
 FREE = {"schedule", "lr", "horizon", "warmup", "log_every"}  # a branch may differ in them, as long as the rates so far agree
 ALWAYS_NAMED = ("cooldown", "shape", "rho", "power")  # parameters of schedules that are in a run's name even as defaults
 
@@ -141,20 +138,20 @@ def configure(eta: Any, schedule: dict | None = None, **options: Any) -> tuple[C
         raise ValueError(f"options have no {unknown[0]!r}; they have {', '.join(OPTIONS)}")
     eta = _check.schedule(eta)
     given = {name: value for name, value in options.items() if value is not None}
-    about = dict(schedule or {"scheduler": "array"})
-    if (warmup := about.pop("warmup", None)) is not None:
+    about, warmup = _attributes({"scheduler": "array"} if schedule is None else schedule)
+    if warmup is not None:
         if "warmup" in given:
             raise ValueError(f"warmup must be given once, got {warmup} in the schedule and {given['warmup']} beside it")
         given["warmup"] = warmup
     preset = _check.choice("preset", given.get("preset", "nano"), RECIPES)
     usual = {name: field.default for name, field in OPTIONS.items() if field.default is not dataclasses.MISSING}
     chosen: dict[str, Any] = usual | dataclasses.asdict(PRESETS[preset]) | RECIPES[preset] | given
-    processes = int(os.environ.get("WORLD_SIZE", 1))
+    parts = processes()
     if "micro_batch" not in given:  # as many as fit, and the batch divides by
-        share = max(_check.integer("batch", chosen["batch"]) // processes, 1)
+        share = max(_check.integer("batch", chosen["batch"]) // parts, 1)
         chosen["micro_batch"] = max(n for n in range(1, min(share, chosen["micro_batch"]) + 1) if share % n == 0)
     if "device" not in given:
-        chosen["device"] = "cuda" if _cuda() else "cpu"
+        chosen["device"] = "cuda" if has_gpu() else "cpu"
     if "log_every" not in given:
         chosen["log_every"] = 10 if chosen["device"] == "cuda" else 1
     if "dtype" not in given:
@@ -164,8 +161,8 @@ def configure(eta: Any, schedule: dict | None = None, **options: Any) -> tuple[C
     chosen = {name: _checked(name, value) for name, value in chosen.items()}
     if chosen["warmup"] > eta.size:
         raise ValueError(f"warmup must be at most the budget of {eta.size} steps, got {chosen['warmup']}")
-    if chosen["batch"] % (chosen["micro_batch"] * processes):
-        by = f"micro_batch = {chosen['micro_batch']}" + (f" times {processes} processes" if processes > 1 else "")
+    if chosen["batch"] % (chosen["micro_batch"] * parts):
+        by = f"micro_batch = {chosen['micro_batch']}" + (f" times {parts} processes" if parts > 1 else "")
         raise ValueError(f"batch must be a multiple of {by}, got {chosen['batch']}")
     if chosen["eval_sequences"] % chosen["micro_batch"]:
         raise ValueError(f"eval_sequences must be a multiple of {chosen['micro_batch']}, got {chosen['eval_sequences']}")
@@ -178,10 +175,34 @@ def configure(eta: Any, schedule: dict | None = None, **options: Any) -> tuple[C
     for part, arrays in (("train", tokens.train), ("val", tokens.val)):
         if max(map(len, arrays)) <= chosen["context"]:
             raise ValueError(f"context must be shorter than the corpus's {part} part, got {chosen['context']}")
-    about = json.loads(json.dumps(about, default=float))  # as it will be read back
     chosen |= {"corpus": tokens.name, "corpus_sha256": tokens.sha256}
-    config = Config(schedule=about, horizon=eta.size, processes=processes, **chosen)
-    return config, config.lr * schedules.warmup(eta, config.warmup)
+    config = Config(schedule=about, horizon=eta.size, processes=parts, **chosen)
+    return config, _rates(config, eta)
+
+
+def _attributes(schedule):
+    """(what a schedule is, as it will be read back from a log; its warmup or None)."""
+    found = dict(schedule) if isinstance(schedule, Mapping) else {}
+    warmup = found.pop("warmup", None)
+    try:
+        found = json.loads(json.dumps(found, default=float, allow_nan=False)) if all(isinstance(k, str) for k in found) else {}
+    except (TypeError, ValueError, RecursionError):  # what JSON does not know
+        found = {}
+    if not isinstance(found.get("scheduler"), str):
+        said = "a dict with a 'scheduler', which is text, and numbers, text or lists of them"
+        raise ValueError(f"schedule must be {said}, got {_check.shown(schedule)}")
+    return found, warmup
+
+
+def _rates(config, eta):
+    """Rates of a run; with a base rate beside which floats do not reach, a ValueError."""
+    shape, peak = schedules.warmup(eta, config.warmup), eta.max()
+    with np.errstate(over="ignore", under="ignore"):
+        rates = config.lr * shape
+    if not np.isfinite(rates).all() or not rates.any():
+        what = "finite" if rates.any() else "above 0"
+        raise ValueError(f"lr must be such that the rates are {what}, got {config.lr:g} with a schedule whose peak is {peak:g}")
+    return rates
 
 
 def _checked(name, value):
@@ -202,7 +223,7 @@ def _checked(name, value):
     return _check.choice(name, value, limits["among"]) if limits else value
 
 
-def make_schedule(spec: str, T: int | None = None, **parameters: Any) -> tuple[np.ndarray, dict]:
+def make_schedule(spec: str, T: int | None = None, /, **parameters: Any) -> tuple[np.ndarray, dict]:
     """A schedule by its name, or from a file, and what to record of it.
 
     Args:
@@ -220,6 +241,10 @@ def make_schedule(spec: str, T: int | None = None, **parameters: Any) -> tuple[n
     >>> eta[-3:], attributes
     (array([0.75, 0.5 , 0.25]), {'scheduler': 'wsd', 'cooldown': 0.4, 'shape': 'linear', 'final': 0.0})
     """
+    if "T" in parameters:
+        if T is not None:
+            raise ValueError(f"T must be given once, got {_check.shown(T)} and {_check.shown(parameters['T'])}")
+        T = parameters.pop("T")
     name, found = schedules.parse(spec)
     if twice := sorted(found.keys() & parameters.keys()):
         raise ValueError(f"{twice[0]} must be given once, got it in the schedule {spec!r} and beside it")
@@ -263,102 +288,17 @@ def _parameters(name):
 
 
 def steps_for(tokens: float, preset: str, batch: int | None = None, context: int | None = None) -> int:
-    """Steps that a budget of tokens makes, rounded up."""
-    tokens = _check.real("tokens", tokens, 1)
-    return math.ceil(tokens / ((batch or RECIPES[preset]["batch"]) * (context or PRESETS[preset].context)))
-
-
-def describe(config: Config, rates: np.ndarray, time: tuple[float, str] | None = None) -> str:
-    """What a run will be, as lines of text: parameters, rates, tokens, memory, and time.
+    """Steps that a budget of tokens makes, rounded up.
 
     Args:
-        config, rates: from `configure`.
-        time: seconds of a step, and how they are known, from `loop.time_of_step`.
+        tokens: >= 1.
+        preset: in PRESETS.
+        batch, context: by default the preset's.
+
+    Raises:
+        ValueError: on a bad argument.
     """
-    tokens, parameters = config.batch * config.context * config.horizon, config.shape.parameters
-    activations = config.micro_batch * config.context * (config.layers * 40 * config.width + 6 * config.vocabulary)
-    shape = f"{config.layers} layers, {config.width} wide, context {config.context}"
-    budget = f"{config.horizon:,} steps of {config.batch} x {config.context} = {tokens:,} tokens"
-    optimizer, compiled = f", {config.optimizer}" if config.optimizer != "adamw" else "", ", compiled" if config.compile else ""
-    schedule = " ".join([config.schedule["scheduler"], *(f"{k}={v}" for k, v in config.schedule.items() if k != "scheduler")])
-    peak, note = rates.max(), ""
-    if peak < 0.99 * config.lr:
-        note = f": {peak / config.lr:.2f} of the base rate, which is never reached"
-    lines = [
-        f"model     {config.preset}: {parameters / 1e6:.2f}M parameters, {shape}{optimizer}",
-        f"schedule  {schedule}, base learning rate {config.lr:g}, warmup {config.warmup}",
-        f"largest   learning rate {peak:.4g} at step {rates.argmax() + 1:,}{note}",
-        f"budget    {budget} of corpus {config.corpus!r}, seed {config.seed}",
-        f"memory    about {(20 * parameters + activations) / 2**30:.2f} GiB a process: weights, gradients, moments, activations",
-        f"on        {hardware(config)}, {config.dtype}{compiled}",
-    ]
-    if time:
-        speed = config.batch * config.context / time[0]
-        lines.append(f"time      about {duration(time[0] * config.horizon)}, {speed:,.0f} tokens/s ({time[1]})")
-    return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(90), duration(600), duration(9000)
-    ('90 s', '10 min', '2.5 h')
-    """
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def flops_per_token(shape: Shape) -> int:
-    """Floating-point operations of a training step for one token: 6·matrix entries + 12·layers·width·context.
-
-    The usual count of model-FLOP utilisation: two operations for each entry of a matrix and, in attention, each pair of
-    positions, times three for forward and backward; causality is not counted in, nor is the embedding's look-up out, because
-    the same matrix makes the logits.
-
-    >>> round(flops_per_token(PRESETS["124m"]) / 6e6)  # 124M parameters, and attention
-    133
-    """
-    return 6 * shape.matrices + 12 * shape.layers * shape.width * shape.context
-
-
-def has_bfloat16(device: str | None = None) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
-    if device != "cpu" and _cuda():
-        return _torch().cuda.is_bf16_supported(including_emulation=False)
-    found = _torch().cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
-
-
-def compiling_pays(steps: int, device: str | None = None) -> bool:
-    """Whether so many steps in one process are worth compiling for, and there is a compiler and what it needs."""
-    gpu = device != "cpu" and _cuda()
-    compilers = ("gcc", "clang", "cc") if gpu else ("g++", "clang++", "c++")
-    headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
-    return (gpu or steps >= COMPILE_STEPS) and headers and any(map(shutil.which, compilers))
-
-
-def need_device(config: Config) -> None:
-    """A ValueError where a config asks for a GPU and there is none."""
-    if config.device == "cuda" and not _cuda():
-        raise ValueError("device must be 'cpu', got 'cuda': PyTorch sees no GPU here")
-
-
-def hardware(config: Config) -> str:
-    """What a run is trained on here, such as "x86_64 AVX512, 1 threads x 1"."""
-    need_device(config)
-    torch = _torch()
-    if config.device == "cuda":
-        return f"{config.processes} x {torch.cuda.get_device_name()}"
-    return (
-        f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads x {config.processes}"
-    )
-
-
-def _cuda():
-    return _torch().cuda.is_available()
-
-
-def _torch():
-    _extras.require("torch", "train")
-    import torch  # here: the command line's --help does without it
-
-    return torch
+    tokens, preset = _check.real("tokens", tokens, 1), _check.choice("preset", preset, PRESETS)
+    batch = RECIPES[preset]["batch"] if batch is None else _check.integer("batch", batch)
+    context = PRESETS[preset].context if context is None else _check.integer("context", context)
+    return math.ceil(tokens / (batch * context))

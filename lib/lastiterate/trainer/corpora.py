@@ -66,9 +66,11 @@ def corpus(name: str | os.PathLike = "python") -> Corpus:
     >>> bytes(python.train[0][:28]).decode()
     'from .block_partition import'
     """
-    if isinstance(name, str | os.PathLike) and (found := _corpus(os.fspath(name))):
+    if isinstance(name, str | os.PathLike) and isinstance(os.fspath(name), str) and (found := _corpus(os.fspath(name))):
         return found
-    raise ValueError(f"corpus must be 'python', 'shakespeare', a text file, or a folder made by `tokenize`, got {name!r}")
+    raise ValueError(
+        f"corpus must be 'python', 'shakespeare', a text file, or a folder made by `tokenize`, got {_check.shown(name)}"
+    )
 
 
 @functools.cache
@@ -78,9 +80,11 @@ def _corpus(name):
     if name == "shakespeare":
         return _text_corpus(name, fetch("tinyshakespeare", "input.txt").read_bytes())
     path = Path(name)
-    if path.is_dir() and (path / INDEX).is_file():
-        return _token_corpus(path)
-    return _text_corpus(name, path.read_bytes()) if path.is_file() else None
+    try:
+        folder, file = path.is_dir() and (path / INDEX).is_file(), path.is_file()
+    except (OSError, ValueError):  # longer than a file system takes, or a NUL in it
+        return None
+    return _token_corpus(path) if folder else _text_corpus(name, path.read_bytes()) if file else None
 
 
 def tokenize(
@@ -114,15 +118,12 @@ def tokenize(
 
     Source: this project.
     """
-    _extras.require("tiktoken", "corpora")
+    folder, limit, shard_tokens = tokenized(folder, encoding, tokens, shard_tokens)
     _extras.require("tqdm", "train")
     import tiktoken
     from tqdm import tqdm
 
-    shard_tokens = _check.integer("shard_tokens", shard_tokens)
-    limit = np.inf if tokens is None else _check.real("tokens", tokens, 1)
     encoder = tiktoken.get_encoding(encoding) if isinstance(encoding, str) else encoding
-    folder = Path(folder)
     dtype = "uint16" if encoder.n_vocab <= 2**16 else "uint32"
     kind = {"encoding": encoder.name, "vocabulary": encoder.n_vocab, "dtype": dtype, "about": about}
     index = {**kind, "documents": 0, "complete": False, "shards": []}
@@ -163,6 +164,18 @@ def tokenize(
     return sum(shard["tokens"] for shard in index["shards"])
 
 
+def tokenized(folder: Any, encoding: Any, tokens: Any, shard_tokens: Any) -> tuple[Path, float, int]:
+    """(folder, tokens to stop after, length of a shard) of `tokenize`, checked before any document is read."""
+    limit = np.inf if tokens is None else _check.real("tokens", tokens, 1)
+    shard_tokens, folder = _check.integer("shard_tokens", shard_tokens), _check.path("folder", folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder must be a folder, got the file {str(folder)!r}")
+    tiktoken = _extras.require("tiktoken", "corpora")
+    if not isinstance(encoding, tiktoken.Encoding):
+        _check.choice("encoding", encoding, tiktoken.list_encoding_names())
+    return folder, limit, shard_tokens
+
+
 def hub(name: str, split: str = "train", revision: str | None = None) -> Any:
     """Documents of a Hugging Face data set, streamed, for `tokenize`.
 
@@ -180,6 +193,8 @@ def hub(name: str, split: str = "train", revision: str | None = None) -> Any:
 
     Source: the data sets named in HUB; SlimPajama-6B and OpenWebText2 are those of Schaipp et al. 2025.
     """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name must be that of a data set, such as {next(iter(HUB))!r}, got {_check.shown(name)}")
     _extras.require("datasets", "corpora")
     import datasets
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from lastiterate import _check, _extras, _files
 from lastiterate.logs.published import DataError
-from lastiterate.trainer import checkpoint, corpora
+from lastiterate.trainer import checkpoint, corpora, machine
 from lastiterate.trainer.checkpoint import COLUMNS
 from lastiterate.trainer.config import FREE, Config
 from lastiterate.trainer.corpora import Corpus
@@ -80,20 +80,64 @@ def train(
 
     Source: this project.
     """
-    out = Path(out)
-    if out.suffix != ".parquet":
-        raise ValueError(f"out must be a file name that ends in .parquet, got {str(out)!r}")
-    keep = {_check.integer("keep", k, 0, config.horizon) for k in keep}
-    checkpoint_seconds = _check.real("checkpoint_seconds", checkpoint_seconds, 0.0)
-    if start is not None and weights is not None:
-        raise ValueError("start and weights must not both be given: one goes on with a run, the other begins a new one")
-    first_process = int(os.environ.get("RANK", 0)) == 0
+    out, kept, checkpoint_seconds = check(config, rates, out, start, keep, checkpoint_seconds, weights)
+    first_process = machine.rank() == 0
     with ONE_AT_A_TIME:
         if not out.is_file():
             with checkpoint.locked(out) if first_process else contextlib.nullcontext():
                 if not out.is_file():  # another process may have ended it meanwhile
-                    return _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress, weights)
+                    return _train(config, rates, out, corpus, start, kept, checkpoint_seconds, progress, weights)
         return _finished(config, rates, out, first_process)
+
+
+def check(
+    config: Config,
+    rates: np.ndarray,
+    out: str | os.PathLike,
+    start: str | os.PathLike | None = None,
+    keep: Iterable[int] = (),
+    checkpoint_seconds: float = 60.0,
+    weights: str | os.PathLike | None = None,
+    look_inside: bool = False,
+) -> tuple[Path, set[int], float]:
+    """What `train` checks before it begins: (out, steps to keep, seconds).
+
+    Args:
+        config, rates, out, start, keep, checkpoint_seconds, weights: as `train`.
+        look_inside: whether to read the checkpoint that the run would begin with, too, and see whether it fits.
+
+    Raises:
+        ValueError: as `train`.
+    """
+    out = _files.writable("out", _check.path("out", out))
+    if out.suffix != ".parquet":
+        raise ValueError(f"out must be a file name that ends in .parquet, got {str(out)!r}")
+    kept = {_check.integer("keep", k, 0, config.horizon) for k in _check.sequence("keep", keep)}
+    checkpoint_seconds = _check.real("checkpoint_seconds", checkpoint_seconds, 0.0)
+    start = None if start is None else _check.path("start", start)
+    weights = None if weights is None else _check.path("weights", weights)
+    if start is not None and weights is not None:
+        raise ValueError("start and weights must not both be given: one goes on with a run, the other begins a new one")
+    if look_inside and out.is_file():
+        about = checkpoint.read_metadata(out)
+        checkpoint.same_run(about["config"], config, out, about["rates"], rates, checkpoint.UNSEEN)
+    elif look_inside and checkpoint.state_path(out).is_file():
+        found = checkpoint.state_path(out)
+        state = checkpoint.load(found)
+        checkpoint.same_run(state["config"], config, found, state["rates"], rates)
+    elif look_inside and start is not None:
+        _check_branch(checkpoint.load(start), start, config, rates)
+    elif look_inside and weights is not None:
+        checkpoint.load_of_shape(weights, config)
+    return out, kept, checkpoint_seconds
+
+
+def _check_branch(state, found, config, rates):
+    """A ValueError where a run cannot branch off a checkpoint."""
+    step = state["step"]
+    if step >= config.horizon:
+        raise ValueError(f"start must be a checkpoint of before step {config.horizon}, got one of step {step}")
+    checkpoint.same_run(state["config"], config, found, state["rates"][:step], rates[:step], FREE)
 
 
 def _finished(config, rates, out, first_process):
@@ -107,7 +151,7 @@ def _finished(config, rates, out, first_process):
 
 
 def _train(config, rates, out, corpus, start, keep, checkpoint_seconds, progress, weights):
-    T, rank = config.horizon, int(os.environ.get("RANK", 0))
+    T, rank = config.horizon, machine.rank()
     tokens = corpora.corpus(config.corpus) if corpus is None else corpus
     if tokens.sha256 != config.corpus_sha256:
         raise DataError(f"corpus {tokens.name}: sha256 differs, expected {config.corpus_sha256}, found {tokens.sha256}")
@@ -184,9 +228,7 @@ def _restore(network, optimizers, config, rates, resumed, start, weights):
         log[first:step] = state["log"]
     elif state:
         first, parent = step, found.name
-        if step >= config.horizon:
-            raise ValueError(f"start must be a checkpoint of before step {config.horizon}, got one of step {step}")
-        checkpoint.same_run(state["config"], config, found, state["rates"][:step], rates[:step], FREE)
+        _check_branch(state, found, config, rates)
     elif weights is not None:
         checkpoint.load_weights(weights, network, config)
     if config.processes > 1:

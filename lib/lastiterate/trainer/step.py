@@ -6,7 +6,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 import time
 from typing import Any
 
@@ -15,8 +14,10 @@ import numpy as np
 from lastiterate import _extras
 from lastiterate.logs.published import DataError
 from lastiterate.trainer import corpora
-from lastiterate.trainer.config import Config, flops_per_token, need_device
+from lastiterate.trainer.beforehand import flops_per_token
+from lastiterate.trainer.config import Config
 from lastiterate.trainer.corpora import Corpus
+from lastiterate.trainer.machine import local_rank, need_device
 
 _extras.require("torch", "train")
 import torch  # noqa: E402
@@ -24,6 +25,7 @@ import torch  # noqa: E402
 from lastiterate.trainer.model import GPT  # noqa: E402
 
 REAL = 1.0  # seconds that a step is estimated at, up to which real ones are timed
+LARGE = 4096  # width of matrices beyond which their products are as fast as they get
 
 
 def make_optimizers(network: GPT, config: Config) -> list[torch.optim.Optimizer]:
@@ -133,7 +135,7 @@ def _device(config):
     """This process's device; joins the other processes where there are some."""
     need_device(config)
     if config.device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(local_rank())
         torch.set_float32_matmul_precision("high")
     if config.processes > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if config.device == "cuda" else "gloo")
@@ -217,12 +219,12 @@ def _estimated_seconds(config):
     """Seconds of a step by its count of operations, at the rate of one matrix product as the model has them."""
     device, shape = _device(config), config.shape
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    rows = min(config.micro_batch * config.context, 2048)
-    a, b = (torch.ones(size, dtype=dtype, device=device) for size in ((rows, shape.width), (shape.width, shape.hidden)))
+    rows, width, hidden = min(config.micro_batch * config.context, 2048), min(shape.width, LARGE), min(shape.hidden, LARGE)
+    a, b = (torch.ones(size, dtype=dtype, device=device) for size in ((rows, width), (width, hidden)))
     best = float("inf")
     for _ in range(5):
         begun = time.perf_counter()
         (a @ b).sum().item()
         best = min(best, time.perf_counter() - begun)
-    rate = 2 * rows * shape.width * shape.hidden / best
+    rate = 2 * rows * width * hidden / best
     return flops_per_token(shape) * config.batch * config.context / config.processes / rate

@@ -10,23 +10,27 @@ a plan; called again with the same folder, it trains only what is missing.
 """
 
 import dataclasses
-import itertools
+import functools
 import json
 import os
-import tomllib
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lastiterate import _check, _extras
+from lastiterate import _check, _extras, _files
 from lastiterate._files import write_atomic
 from lastiterate.trainer.checkpoint import COLUMNS, read_metadata, trunk_of, write_parquet
-from lastiterate.trainer.config import FREE, OPTIONS, Config, compiling_pays, configure, make_schedule, run_name
+from lastiterate.trainer.config import FREE, OPTIONS, Config, configure, make_schedule, run_name
+from lastiterate.trainer.machine import compiling_pays
+from lastiterate.trainer.table import read_table as read_table
 
 _extras.require("pandas", "logs")
 import pandas as pd  # noqa: E402
 
+FIRST = b"run,model,dataset,scheduler,"  # what a table of recorded runs begins with
 LEAST = 10  # steps in common for which a branch is worth its checkpoint
 PARAMETERS = ["cooldown", "shape", "final", "rho", "switch", "power", "baseline"]  # of schedules, in the table of recorded runs
 
@@ -55,50 +59,16 @@ class Job:
         return self.run.config.horizon - self.start
 
 
-def read_table(path: str | os.PathLike) -> list[dict]:
-    """Rows of a sweep's table, as a list of dicts.
-
-    Args:
-        path: .csv with a run a row (what is empty takes its default), or .toml with ``[[runs]]`` of values and lists.
-
-    Raises:
-        ValueError: for another suffix, a file that cannot be parsed, or a row without `schedule` or `horizon`.
-    """
-    path = Path(path)
-    if path.suffix not in (".csv", ".toml"):
-        raise ValueError(f"table must be a .csv or .toml file, got {str(path)!r}")
-    try:
-        rows = _csv_rows(path) if path.suffix == ".csv" else _toml_rows(path)
-    except (ValueError, RecursionError) as error:  # also what pandas, TOML and UTF-8 do not know
-        raise ValueError(f"table {path} cannot be read: {error}") from None
-    if not rows:
-        raise ValueError(f"table {path} has no runs")
-    for i, row in enumerate(rows):
-        if missing := {"schedule", "horizon"} - set(row):
-            raise ValueError(f"table {path}: run {i + 1} has no {missing.pop()!r}; it has {', '.join(row)}")
-    return rows
-
-
-def _csv_rows(path):
-    rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in pd.read_csv(path).to_dict("records")]
-    return [{k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in row.items()} for row in rows]
-
-
-def _toml_rows(path):
-    sets = tomllib.loads(path.read_text(encoding="utf-8")).get("runs", [])
-    if not isinstance(sets, list) or not all(isinstance(s, dict) for s in sets):
-        raise ValueError("runs must stand as [[runs]], in two pairs of brackets")
-    lists = [{k: v if isinstance(v, list) and k != "milestones" else [v] for k, v in s.items()} for s in sets]
-    return [dict(zip(s, values, strict=True)) for s in lists for values in itertools.product(*s.values())]
-
-
-def runs(rows: list[dict], folder: str | os.PathLike | None = None, **options: Any) -> list[Run]:
+def runs(
+    rows: list[dict], folder: str | os.PathLike | None = None, numbers: Iterable[int] | None = None, **options: Any
+) -> list[Run]:
     """Runs of a table's rows, each checked; a run that stands there twice is one run with both labels.
 
     Args:
         rows: list of dicts, see `read_table`.
         folder: of the finished runs, from one of which the schedule "refined" is computed; without it that schedule is
             constant, which serves to check a table beforehand.
+        numbers: of the rows in their table, for messages; by default 1, 2, …
         **options: of `configure`, for all rows.
 
     Returns:
@@ -107,28 +77,44 @@ def runs(rows: list[dict], folder: str | os.PathLike | None = None, **options: A
     Raises:
         ValueError: as `configure` and `make_schedule`; the message begins with the row's number.
     """
+    rows = _check.sequence("rows", rows)
+    for row in rows:
+        if not isinstance(row, Mapping) or not {"schedule", "horizon"} <= set(row):
+            raise ValueError(f"rows must be dicts with 'schedule' and 'horizon', as of `read_table`, got {_check.shown(row)}")
+    numbers = list(range(1, len(rows) + 1) if numbers is None else numbers)
     steps = sum(row["horizon"] for row in rows if isinstance(row["horizon"], int))
     options = {"compile": compiling_pays(steps)} | options if not any("compile" in row for row in rows) else options
     found = {}
-    for i, row in enumerate(rows):
+    for number, row in zip(numbers, rows, strict=True):
         given = {k: v for k, v in row.items() if k in OPTIONS} | options
         parameters = {k: v for k, v in row.items() if k not in OPTIONS.keys() | {"schedule", "horizon", "set"}}
         try:
-            if row["schedule"] == "refined":
-                eta, attributes = _refined(folder, row["horizon"], **parameters)
-            else:
-                eta, attributes = make_schedule(row["schedule"], row["horizon"], **parameters)
+            T = _check.steps("horizon", row["horizon"])
+            make = functools.partial(_refined, folder) if row["schedule"] == "refined" else make_schedule
+            eta, attributes = make(row["schedule"], T, **parameters)
             config, rates = configure(eta, attributes, **given)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"run {i + 1} of the table: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"run {number} of the table: {error}") from None
         name = run_name(config)
         labels = [str(row.get("set", ""))]
         if name in found:
             if found[name].config != config or not np.array_equal(found[name].rates, rates):
-                raise ValueError(f"run {i + 1} of the table: another run has the name {name!r}, too")
+                raise ValueError(f"run {number} of the table: another run has the name {name!r}, too")
             labels = [*found[name].set.split(" + "), *labels]
         found[name] = Run(name, config, rates, " + ".join(dict.fromkeys(filter(None, labels))))
     return list(found.values())
+
+
+def check_baselines(runs: list[Run]) -> None:
+    """A ValueError where the baseline of a refined schedule is no other run, is refined itself, or has another horizon."""
+    first = {run.name: run for run in runs if run.config.schedule["scheduler"] != "refined"}
+    for run in runs:
+        if (name := run.config.schedule.get("baseline")) is None:
+            continue
+        if name not in first:
+            raise ValueError(f"baseline must be one of the table's other runs, and not refined itself, got {name!r}")
+        if (T := first[name].config.horizon) != run.config.horizon:
+            raise ValueError(f"horizon of {run.name} must be its baseline's, {T}, got {run.config.horizon}")
 
 
 def plan(runs: list[Run]) -> list[Job]:
@@ -156,7 +142,12 @@ def plan(runs: list[Run]) -> list[Job]:
 
 
 def describe(jobs: list[Job]) -> str:
-    """The plan as text: runs, steps alone and shared, in all and for each set planned by itself."""
+    """The plan as text: runs, steps alone and shared, in all and for each set planned by itself.
+
+    Raises:
+        ValueError: where jobs is not a list of Job, from `plan`, or is empty.
+    """
+    jobs = _jobs(jobs)
     lines = [_savings("all", jobs)]
     labels = dict.fromkeys(label for job in jobs for label in job.run.set.split(" + ") if label)
     for label in labels:
@@ -167,7 +158,7 @@ def describe(jobs: list[Job]) -> str:
 def tree(jobs: list[Job]) -> str:
     """The plan as a tree of runs, one a line."""
     children = {}
-    for job in jobs:
+    for job in _jobs(jobs):
         children.setdefault(job.parent, []).append(job)
 
     def lines(parent, depth):
@@ -189,7 +180,7 @@ def gather(jobs: list[Job], folder: str | os.PathLike) -> tuple[pd.DataFrame, pd
     Returns:
         (configs, log): a row a run, and a row a logged step; what a run shares with its `trunk` stands with that.
     """
-    configs, tables = {}, []
+    configs, tables, jobs = {}, [], _jobs(jobs)
     several = {job.run.config.optimizer for job in jobs} != {"adamw"}
     for job in jobs:
         name, config, schedule = job.run.name, job.run.config, job.run.config.schedule
@@ -222,16 +213,41 @@ def record(jobs: list[Job], folder: str | os.PathLike, to: str | os.PathLike, ev
         jobs, folder: as `gather`.
         to: name of the files, without a suffix.
         every: of the log, keep steps whose numbers are multiples of it, and those after which a run was validated.
+
+    Raises:
+        ValueError: on a bad argument, or where one of the files is there, and is not one of these.
     """
+    every, (table, parquet) = _check.integer("every", every), record_files(to)
     configs, log = gather(jobs, folder)
-    log = log[(log["step"] % _check.integer("every", every) == 0) | log["val_loss"].notna()].reset_index(drop=True)
+    log = log[(log["step"] % every == 0) | log["val_loss"].notna()].reset_index(drop=True)
     log["run"] = log["run"].astype("category")
     finished = next(path for job in jobs if (path := Path(folder) / f"{job.run.name}.parquet").is_file())
     about = {k: v for k, v in read_metadata(finished).items() if k in ("packages", "hardware")}
     about["config"] = {k: v for k, v in dataclasses.asdict(jobs[0].run.config).items() if k not in {*FREE, "seed"}}
-    write_parquet(f"{to}.parquet", log, about)
+    write_parquet(parquet, log, about)
     used = [name for name in configs if name == "trunk" or configs[name].notna().to_numpy().any()]
-    write_atomic(f"{to}.csv", configs[used].to_csv(index=False).encode())
+    write_atomic(table, configs[used].to_csv(index=False).encode())
+
+
+def record_files(to: str | os.PathLike) -> tuple[Path, Path]:
+    """The two files that `record` writes.
+
+    Raises:
+        ValueError: where one of them is there and is not of recorded runs, or their folder cannot be written to.
+    """
+    table, parquet = (_files.writable("record", f"{_check.path('record', to)}{suffix}") for suffix in (".csv", ".parquet"))
+    if table.exists() and not table.read_bytes().startswith(FIRST):
+        raise ValueError(f"record must not be {str(to)!r}: {str(table)!r} is there and is not of recorded runs: name another")
+    if parquet.exists():
+        try:
+            about = read_metadata(parquet)
+        except (ValueError, OSError):
+            about = {"status": None}
+        if "status" in about:  # of a single run's log
+            raise ValueError(
+                f"record must not be {str(to)!r}: {str(parquet)!r} is there and is not of recorded runs: name another"
+            )
+    return table, parquet
 
 
 def whole_log(folder: str | os.PathLike, name: str) -> tuple[pd.DataFrame, dict]:
@@ -250,6 +266,13 @@ def whole_log(folder: str | os.PathLike, name: str) -> tuple[pd.DataFrame, dict]
     return pd.concat(parts, ignore_index=True), read_metadata(Path(folder) / f"{name}.parquet")
 
 
+def _jobs(jobs):
+    found = _check.sequence("jobs", jobs)
+    if not found or not all(isinstance(job, Job) for job in found):
+        raise ValueError(f"jobs must be one or more, from `plan`, got {_check.shown(jobs)}")
+    return found
+
+
 def _shared(a, b):
     n = min(len(a), len(b))
     different = np.flatnonzero(a[:n] != b[:n])
@@ -261,14 +284,21 @@ def _savings(label, jobs):
     return f"{label:<20} {len(jobs):>4} runs  {alone:>9,} steps alone  {shared:>9,} shared: {1 - shared / alone:.0%} saved"
 
 
-def _refined(folder, T, baseline=None, power=2, window=0.1):
+def _refined(folder, _, T, /, baseline=None, power=2, window=0.1, **others):
     from lastiterate import design
 
+    if others:
+        raise ValueError(f"schedule 'refined' has no parameter {next(iter(others))!r}; it has baseline, power, window")
     if not isinstance(baseline, str):
         raise ValueError(f"baseline of a refined schedule must be the name of another run, got {baseline!r}")
     attributes = {"scheduler": "refined", "power": power, "baseline": baseline}
     if folder is None:
-        return np.ones(_check.integer("horizon", T)), attributes
+        if T < 2:
+            raise ValueError(f"horizon of a refined schedule must be 2 or more, got {T}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of these norms, which are not the run's
+            design.refine(np.ones(2), power=power, window=window)  # what is wrong with power or window is said now
+        return np.ones(T), attributes
     log, about = whole_log(folder, baseline)
     norms = log["grad_norm" if power == 2 else "grad_norm_l1"].to_numpy()
     if len(norms) < about["config"]["horizon"]:  # not every step was logged

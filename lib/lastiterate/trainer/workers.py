@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,8 +15,8 @@ import time
 from pathlib import Path
 
 from lastiterate import _check, _extras
+from lastiterate.trainer.beforehand import duration
 from lastiterate.trainer.checkpoint import checkpoint_path, read_metadata
-from lastiterate.trainer.config import duration
 from lastiterate.trainer.sweep import Job, Run
 
 ENDED = ("finished", "diverged")
@@ -45,6 +46,8 @@ def execute(
         ValueError: where the Dask address does not answer, or its workers have several threads.
         KeyboardInterrupt: on Ctrl-C, when the workers have saved their runs' states and ended.
     """
+    if workers is not None:
+        _check.integer("workers", workers)
     execution = _Execution(jobs, folder, _check.real("checkpoint_seconds", checkpoint_seconds, 0.0))
     while execution.queue:
         lost = execution.work(execution.queue, workers, dask)
@@ -146,7 +149,7 @@ def _train(config, rates, out, start, keep, checkpoint_seconds):
 
 def _executor(workers, dask):
     """(pool, number of runs at a time)."""
-    if dask:
+    if dask is not None:
         return _dask_pool(dask, workers)
     places, gpus, threads = _shares(workers)
     context = multiprocessing.get_context("spawn")
@@ -221,7 +224,14 @@ class _DaskPool:
         self.client.close()
 
 
+def check_address(address: str) -> None:
+    """A ValueError where something cannot be the address of a Dask scheduler; it is not asked."""
+    if not re.fullmatch(r"([a-z]+://)?[^\s/:]+:\d{1,5}/?|[a-z]+://\S+", address):
+        raise ValueError(f"dask must be the address of a scheduler, such as tcp://10.0.0.1:8786, got {_check.shown(address)}")
+
+
 def _dask_pool(address, workers):
+    check_address(address)
     _extras.require("distributed", "cluster")
     from distributed import Client
 
@@ -242,7 +252,7 @@ def _dask_pool(address, workers):
 
 def estimate(run: Run, steps: int, workers: int | None = None, dask: str | None = None) -> str:
     """A line on how long so many steps will take, from the time of one step of a run."""
-    if dask or not steps:
+    if dask is not None or not steps:
         return f"{steps:,} steps to train"
     import torch
 
