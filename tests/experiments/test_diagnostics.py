@@ -164,6 +164,8 @@ def test_what_is_no_signal(signal):
         (lambda: diagnostics.first_step([True], ["1"]), "steps must be an integer"),
         (lambda: diagnostics.first_step([True], 5), "steps must be a list"),
         (lambda: diagnostics.first_step([True], [1, 2]), "steps must be one a measurement, 1, got 2"),
+        (lambda: diagnostics.scores([1.0]), "table must be one of `watched`"),
+        (lambda: diagnostics.scores(pd.DataFrame({"step": [1]})), "table must be one of `watched`"),
         (lambda: diagnostics.watched(np.ones(30), iterations="a"), "iterations must be an integer"),
         (lambda: diagnostics.bound_fit(np.ones(80), np.ones(79), np.ones(80)), "must have one length, got 80, 79, 80"),
         (lambda: diagnostics.bound_fit(np.ones(80), np.ones(80), np.full(80, np.nan)), "well must be a slice of two steps"),

@@ -211,8 +211,14 @@ def scores(table: pd.DataFrame, settled: int = 30, window: int = 20) -> pd.DataF
         DataFrame with the rows of `table` and the columns of PATIENCE: `grad norm` and `update ratio` over their median before,
         `sharpness` and `above bound` as they are; of each the least of its last PATIENCE measurements, NaN where there are none.
 
+    Raises:
+        ValueError: on a bad argument.
+
     Source: this project.
     """
+    if not isinstance(table, pd.DataFrame) or not {"step", *PATIENCE} <= set(table):
+        raise ValueError(f"table must be one of `watched`, got {_check.shown(table)}")
+    settled, window = _check.integer("settled", settled, 0), _check.integer("window", window)
     raw = table[list(PATIENCE)].copy()
     for column in ("grad norm", "update ratio"):
         raw[column] = over_median(raw[column], window)
