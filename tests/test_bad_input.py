@@ -11,7 +11,7 @@ import types
 import numpy as np
 import pytest
 
-from lastiterate import _extras, bounds, design, logs, schedules, transfer, worstcase
+from lastiterate import _check, _extras, bounds, design, logs, schedules, transfer, worstcase
 from lastiterate.experiments import quadratic
 
 eta, optimizer = np.ones(5), types.SimpleNamespace(param_groups=[{}])
@@ -319,3 +319,20 @@ def test_products_that_leave_float64_are_refused(tmp_path):
     for spec in ("wsd:cooldown=1_0e-1", "wsd:cooldown=٠.٥", "wsd:warmup=1_0"):
         with pytest.raises(ValueError, match="must be"):
             schedules.named(spec, 40)
+
+
+def test_what_is_a_sequence():
+    for two in (
+        [1, 2],
+        (1, 2),
+        {1, 2},
+        {1: 3, 2: 4}.keys(),
+        range(1, 3),
+        np.array([1, 2]),
+        (i for i in (1, 2)),
+        {1: 1, 2: 2}.values(),
+    ):
+        assert _check.sequence("keep", two) == [1, 2]
+    for other in ("12", b"12", 5, None, np.array(5), len):
+        with pytest.raises(ValueError, match=r"^keep must be a list"):
+            _check.sequence("keep", other)

@@ -172,9 +172,12 @@ def measured(
 
 def sequence(name: str, value: Any) -> list[Any]:
     """What an iterable gives, as a list, or a ValueError that names it; text is none."""
-    if not isinstance(value, Iterable) or isinstance(value, str | bytes) or is_scalar(value):
-        raise ValueError(f"{name} must be a list, or something like it, got {shown(value)}")
-    return list(value)
+    try:
+        if not isinstance(value, str | bytes):
+            return list(value)
+    except TypeError:  # also an array of no dimension
+        pass
+    raise ValueError(f"{name} must be a list, or something like it, got {shown(value)}")
 
 
 def booleans(name: str, value: Any) -> list[bool]:
