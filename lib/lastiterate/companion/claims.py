@@ -7,6 +7,7 @@ bound that the value lies above, below or within. `verdict` is the rule; no note
 import decimal
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -227,17 +228,25 @@ def claim(
 
 
 def ours_in_words(record: dict[str, Any]) -> str:
-    """What a claim measured, as short text.
+    """What a claim measured, as short text: four digits, or as many decimals as are stated.
 
-    >>> ours_in_words({"measured": [0.67], "interval": [[0.47, 0.69]], "how": "leaving one rate out"})
+    >>> ours_in_words({"stated": "0.7", "measured": [0.67], "interval": [[0.47, 0.69]], "how": "leaving one rate out"})
     '0.67 [0.47, 0.69] (leaving one rate out)'
+    >>> ours_in_words({"stated": "0.10004", "measured": [0.100039], "interval": None, "how": "exact"})
+    '0.10004'
     """
     if not record["measured"]:
         return "–"
+    stated = re.findall(r"\d+\.(\d+)", record["stated"])
+    decimals = max(map(len, stated), default=0)
+
+    def shown(value):
+        return max(f"{value:.4g}", f"{value:.{decimals}f}", key=len) if stated else f"{value:.4g}"
+
     if record["interval"] is None:
-        return ", ".join(f"{value:.4g}" for value in record["measured"])
-    parts = (f"{v:.4g} [{low:.4g}, {high:.4g}]" for v, (low, high) in zip(record["measured"], record["interval"], strict=True))
-    return f"{', '.join(parts)} ({record['how']})"
+        return ", ".join(map(shown, record["measured"]))
+    both = zip(record["measured"], record["interval"], strict=True)
+    return f"{', '.join(f'{shown(v)} [{shown(low)}, {shown(high)}]' for v, (low, high) in both)} ({record['how']})"
 
 
 def totals(records: Sequence[dict[str, Any]]) -> str:

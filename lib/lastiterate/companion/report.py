@@ -8,8 +8,9 @@ from lastiterate.logs import published
 
 RULE = """A verdict follows from numbers by one rule. A statement that bounds something (an ordering is a difference above or
 below 0) *agrees* where the whole interval of what is measured here lies within its bound, *differs* where none of it does, and is
-*undecided* between. A stated value agrees where the interval meets it to its printed digits, and is undecided where the interval
-holds the statement's opposite as well (no gain, a ratio of 1). Intervals are in brackets; exact theory has none."""
+*undecided* between. A stated value agrees where the interval meets it to its printed digits (and half a step of the grid that a
+paper reads it off), and is undecided where the interval holds the statement's opposite as well (no gain, a ratio of 1). Of
+several values the worst verdict counts. Intervals are in brackets; exact theory has none."""
 
 
 def tables(root: Path, listed: dict, failed: dict[str, str]) -> str:
