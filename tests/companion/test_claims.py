@@ -131,3 +131,27 @@ def test_rerun_of_a_difference_is_students_interval():
     assert (best.value, best.low, best.high) == (1, 1, 2)
     with pytest.raises(ValueError, match="pairs must be at least 2 finite numbers"):
         claims.rerun(np.mean, [1.0], [0.1])
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),  # Newcombe 1998, table II, method 10
+    [
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((5, 56, 0, 29), -0.0381, 0.1926),
+        ((0, 10, 0, 10), -0.2775, 0.2775),
+        ((10, 10, 0, 20), 0.6791, 1.0),
+    ],
+)
+def test_a_difference_of_shares_has_newcombes_interval(counts, low, high):
+    found = claims.shares(*counts)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    hits, of, other_hits, other_of = counts
+    swapped = claims.shares(other_hits, other_of, hits, of)
+    assert [-swapped.low, -swapped.high] == pytest.approx([found.high, found.low])
+
+
+@pytest.mark.parametrize("counts", [(3, 2, 0, 1), (-1, 2, 0, 1), (0, 0, 0, 1), (0.5, 2, 0, 1), (1, 2, 0, 0)])
+def test_shares_of_what_cannot_be_counted(counts):
+    with pytest.raises(ValueError, match="hits must be an integer from 0 to the number of runs"):
+        claims.shares(*counts)

@@ -49,3 +49,15 @@ def test_as_many_columns_as_are_asked_for(tasks):
     plt.close(fig)
     with pytest.raises(ValueError, match="columns must be an integer >= 1, got 0"):
         sequence_plots.figure(tasks, 0.1, columns=0)
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.9])
+def test_no_inset_lies_on_the_norms(spread):
+    norms = 1 + spread * np.sin(np.arange(2000))
+    task = sequence_plots.Task(*[norms] * 5)
+    fig, ax = plt.subplots()
+    sequence_plots.norms_panel(ax, "imagenet", task, 0.1)
+    fig.draw_without_rendering()
+    low, high = ax.child_axes[0].bbox.transformed(ax.transData.inverted()).intervaly
+    plt.close(fig)
+    assert norms.max() < low or norms.min() > high

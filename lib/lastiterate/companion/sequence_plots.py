@@ -84,12 +84,16 @@ def figure(tasks: Mapping[str, Task], window: float, columns: int = 4) -> "Figur
 
 
 def norms_panel(ax: "Axes", name: str, task: Task, window: float) -> None:
-    """Norms and both smoothed curves, on an axis that leaves the first half window out of its range; all of them in the inset."""
+    """Norms and both smoothed curves, on an axis that leaves the first half window out of its range; all of them in the inset.
+
+    The inset stands above the norms or below them; where they leave room for neither, the axis is made higher.
+    """
     sequence, first = sequences.SEQUENCES[name], int(window / 2 * task.norms.size)
-    late = task.norms[first:]
+    late, beside = task.norms[first:], task.norms[task.norms.size // 2 :]
     high = 1.1 * max(np.quantile(late, 0.998), task.smoothed[first:].max(), task.by_rows[first:].max())
-    free_above = task.smoothed[first:][-late.size // 3 :].max() < 0.55 * high
-    inset = ax.inset_axes((0.62, 0.62 if free_above else 0.06, 0.36, 0.3))
+    free_below = beside.min() > 0.38 * high
+    high = high if free_below else max(high, beside.max() / 0.6)
+    inset = ax.inset_axes((0.62, 0.06 if free_below else 0.64, 0.36, 0.3))
     for panel, start in ((ax, first), (inset, 0)):
         _draw(panel, task.norms, RAW, color="0.8", lw=0.5, label="norms")
         _draw(panel, task.by_rows, SMOOTH, start, color=_lighter(), lw=1.2, label="median over 1001 rows (the authors' code)")
@@ -101,7 +105,7 @@ def norms_panel(ax: "Axes", name: str, task: Task, window: float) -> None:
 def schedule_panel(ax: "Axes", name: str, task: Task, window: float) -> None:
     """Both refined schedules, linear decay, and the authors' comparison where the task has one; all of them in the inset too."""
     compared = sequences.SEQUENCES[name].compared
-    inset = ax.inset_axes((0.62, 0.64, 0.36, 0.33))
+    inset = ax.inset_axes((0.62, 0.68, 0.36, 0.3))
     for panel in (ax, inset):
         if compared:
             look = {"ls": "--", "lw": 1, "color": "black", "label": "warmup and power (the authors' comparison)"}
@@ -110,7 +114,7 @@ def schedule_panel(ax: "Axes", name: str, task: Task, window: float) -> None:
         _draw(panel, task.refined_by_rows, SMOOTH, color=_lighter(), lw=1.2, label="_by rows")
         _draw(panel, task.refined, SMOOTH, color=style.color("refined"), lw=1.4, label="_refined")
     title = f"warmup {compared[0]:g} %, power {compared[1]:g}" if compared else "no comparison"
-    ax.set(xlim=(0, 100), ylim=(0, 1.55), xlabel="% of the run", yticks=[0, 0.5, 1])
+    ax.set(xlim=(0, 100), ylim=(0, 1.7), xlabel="% of the run", yticks=[0, 0.5, 1])
     ax.set_title(title, fontsize=8)
     _finish(ax, inset, window, (1e-3, 1.0))
 
