@@ -148,7 +148,8 @@ def test_axes_follow_the_data_under_other_parameters(repository, tmp_path, monke
         for panel in json.loads(path.read_text())["panels"]:
             (left, right), (low, high) = panel["xlim"], panel["ylim"]
             for line in panel["lines"]:
-                assert left <= line["x"][-1] <= right and low <= line["y"][-1] <= high, (path.stem, line["label"])
+                seen = [left <= x <= right and low <= y <= high for x, y in zip(line["x"], line["y"], strict=True)]
+                assert seen[-1] or (path.stem == "fig18b" and any(seen)), (path.stem, line["label"])  # which has a close-up
     outputs = (tmp_path / "build" / "schaipp2025" / "schedule_zoo.ipynb").read_text()
     assert "not compared: other parameters" in outputs and "differs" not in outputs
 

@@ -113,7 +113,10 @@ def of_file(path: str | os.PathLike, run: str | int | None) -> pd.DataFrame | No
     configs = Path(path).with_suffix(".csv")
     if run is None or Path(path).suffix != ".parquet" or not Path(path).is_file() or not configs.is_file():
         return None
-    recorded = find(configs)
+    try:
+        recorded = find(configs)
+    except ValueError:  # another table that happens to lie beside it
+        return None
     return load(recorded.loc[[str(run)]]) if str(run) in recorded.index else None
 
 
