@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lastiterate import _files
+from lastiterate import _files, laws
 from lastiterate.companion import style
 
 
@@ -98,6 +98,12 @@ def test_one_colour_a_schedule():
     assert style.color("wsd", 4, 5) == style.color("wsd") != style.color("wsd", 0, 5)
     with pytest.raises(ValueError, match="schedule must be one of cosine, wsd"):
         style.color("cosin")
+
+
+def test_one_colour_a_law():
+    assert tuple(style.LAWS) == laws.NAMES and len({color for color, _ in style.LAWS.values()}) == len(laws.NAMES)
+    with pytest.raises(ValueError, match="law must be one of"):
+        style.law("cosine")
 
 
 def test_band_is_the_mean_and_the_range_over_runs(folder):

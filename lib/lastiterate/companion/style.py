@@ -45,6 +45,16 @@ REMEDIES = {  # one colour a way of going on with a run, everywhere; linear deca
     "best continuation": "#111111",
     "short run": "#b08968",
 }
+LAWS = {  # one colour and one dash pattern a schedule law, everywhere
+    "two_clock": ("#1f6f8b", "-"),
+    "two_clock_free": ("#3fa7d6", "--"),
+    "step_memory": ("#d08c2d", "-"),
+    "bound": ("#111111", "-"),
+    "bound_power": ("#7b4ea3", "--"),
+    "annealing": ("#c1432e", "-."),
+    "multi_power": ("#2a9d5c", "-"),
+    "functional": ("#d6336c", ":"),
+}
 LABELS = {
     "cosine": "cosine",
     "wsd": "wsd",
@@ -111,6 +121,17 @@ def color(schedule: str, i: int = 0, n: int = 1) -> str:
         return known[schedule]
     rgb, strength = np.array(to_rgb(known[schedule])), 0.35 + 0.65 * i / (n - 1)
     return to_hex(tuple(1 - strength * (1 - rgb)))
+
+
+def law(name: str) -> dict[str, str]:
+    """Colour and dashes of a schedule law, as keywords for ``ax.plot``.
+
+    >>> law("two_clock")
+    {'color': '#1f6f8b', 'linestyle': '-'}
+    """
+    if name not in LAWS:
+        raise ValueError(f"law must be one of {', '.join(LAWS)}, got {name!r}")
+    return dict(zip(("color", "linestyle"), LAWS[name], strict=True))
 
 
 def colors(n: int, name: str = "viridis") -> list[str]:

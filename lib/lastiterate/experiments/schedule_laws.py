@@ -26,7 +26,7 @@ COLUMNS = [
     "bias", "final", "predicted", "extrapolated",
 ]  # fmt: skip
 PUBLISHED = {"multi_power": multi_power_published.fit}  # laws with a protocol of their own
-CROSS_RATE = ("sch210", "rates", "own")  # tasks with rates that no training run had
+CROSS_RATE = ("sch210", "rates", "own")  # tasks with more than one peak rate; in the last, most were never trained
 
 
 def tasks():
@@ -219,10 +219,12 @@ def coverage(runs):
         runs: from `record`, with the laws of `interval.PANEL`.
 
     Returns:
-        DataFrame, a row a test run of a task: task, run, measured, predicted, low, high, extrapolated, inside, and `chosen`,
-        whether the interval's factor was chosen on this task.
+        DataFrame, a row a test run of a task: task, run, measured, predicted, low, high, extrapolated, inside; `chosen`,
+        whether the interval's factor was chosen on this task; and `judges`, whether no such task has the run, to fit or to
+        predict.
     """
-    out = []
+    listed, out = tasks(), []
+    seen = set(listed.loc[listed["task"].isin(interval.CHOSEN), "run"].str.partition("@")[0])
     for (task, name), rows in runs[runs["fit"] == "common"].groupby(["task", "run"], sort=False):
         losses, first = dict(zip(rows["law"], rows["predicted"], strict=True)), rows.iloc[0]
         low, high = interval.around(losses, bool(first["extrapolated"]))
@@ -231,6 +233,7 @@ def coverage(runs):
             {
                 "task": task, "run": name, "measured": measured, "predicted": losses[interval.PANEL[0]], "low": low, "high": high,
                 "extrapolated": bool(first["extrapolated"]), "inside": low <= measured <= high, "chosen": task in interval.CHOSEN,
+                "judges": task not in interval.CHOSEN and name not in seen,
             }
         )  # fmt: skip
     return pd.DataFrame(out)

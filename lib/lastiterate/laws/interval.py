@@ -1,9 +1,9 @@
 """How far a predicted final loss may be off: by how much laws that were fitted on the same curves disagree.
 
 The interval is around a law's prediction: FACTOR times half the range of the panel's predictions, and FLOOR of the loss. FACTOR
-was chosen on the tasks CHOSEN of the bench, as what holds nine of ten final losses there; the other tasks judge it
-(`experiments.schedule_laws.coverage`). Rates that were never trained are another matter: there the range is widened by
-EXTRAPOLATED, chosen on the small own runs.
+was chosen on the tasks CHOSEN of the bench, as what holds nine of ten final losses there; the other tasks judge it,
+by runs that none of these has (`experiments.schedule_laws.coverage`). Rates that were never trained are another matter: there
+the range is widened by EXTRAPOLATED, chosen on the small own runs.
 """
 
 from collections.abc import Mapping
