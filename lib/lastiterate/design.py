@@ -241,10 +241,9 @@ def refine(grad_norms: ArrayLike, power: float = 2, window: float = 0.1, horizon
     if 0 < window * norms.size < 3:
         said = f"a window of {window:g} of {norms.size} norms has fewer than three of them: nothing is smoothed"
         warnings.warn(said, DegenerateSchedule, stacklevel=2)
-    if norms.max() > 1e280:  # so that no slope between two of them leaves float64
-        norms = np.ldexp(norms, -64)
     if norms.size != T:  # a norm stands for the middle of its part of the run
-        norms = np.interp((np.arange(T) + 0.5) / T, (np.arange(norms.size) + 0.5) / norms.size, norms)
+        n = norms.size if norms.max() > 1e280 else 1  # places in steps, so that no slope between two of them leaves float64
+        norms = np.interp(n * (np.arange(T) + 0.5) / T, n * (np.arange(norms.size) + 0.5) / norms.size, norms)
     eta = _products(norms, power)
     peak = int(eta.argmax()) + 1
     if peak > 0.9 * T:
