@@ -157,7 +157,7 @@ def test_rows_are_every_tenth_on_a_gpu(monkeypatch):
         [1],
         {"x": 1},
         {"scheduler": 5},
-        {"scheduler": "array", "x": object()},
+        {"scheduler": "array", "x": len},
         {"scheduler": "a", 5: 1},
         {},
         "wsd",
