@@ -27,7 +27,7 @@ def test_within_1e12_of_40_digits(T, norms):
         assert bounds.omega(eta, G)[-1] == pytest.approx(expected, rel=1e-12), name
 
 
-@pytest.mark.parametrize("norms", ["constant", "decaying"])
+@pytest.mark.parametrize("norms", ["decaying", pytest.param("constant", marks=pytest.mark.slow)])
 def test_within_1e9_of_40_digits_at_44000(norms):
     T = 44_000
     G, exact_G = (1.0, [mp.mpf(1)] * T) if norms == "constant" else (decaying(T), decaying(T, exact=True))

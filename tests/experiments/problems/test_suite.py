@@ -13,7 +13,10 @@ from lastiterate.logs.published import DataError
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("problem", problems.BUNDLED)
+SLOWEST = ("mlm",)
+
+
+@pytest.mark.parametrize("problem", [pytest.param(p, marks=[pytest.mark.slow] * (p in SLOWEST)) for p in problems.BUNDLED])
 def test_a_run_learns_and_repeats_bit_by_bit(problem):
     rates = {"cnn": 0.0316, "vit": 3.16e-3, "mlm": 3.16e-3, "overfit": 0.0316}[problem] * schedules.linear(200)
     curve, norms = problems.train(problem, rates, seed=0)
