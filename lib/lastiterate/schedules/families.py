@@ -132,22 +132,24 @@ def wsd(T: int, cooldown: float = 0.2, shape: str = "linear", final: float = 0.0
     return compose.cooled(constant(T), cooldown, shape, final)
 
 
-def two_stage(T: int, switch: int, rho: float, cooldown: float = 0.2) -> Array:
+def two_stage(T: int, switch: int, rho: float, cooldown: float = 0.2, ramp: int = 0) -> Array:
     """Constant 1, then constant ρ, then a linear cooldown: a run extended at a lower rate ("wssd").
 
         η_t = 1 for t ≤ switch, then ρ;   the last n = min(⌊c(T + 1)⌋, T) steps are ρ(1 − (t − T₀)/n), T₀ = T + 1 − n
+        with a ramp of r steps, η_t = 1 − (1 − ρ)(t − switch)/r for switch < t ≤ switch + r
 
     Args:
         T: number of steps, an integer in 1..10⁸.
         switch: number of steps at rate 1, an integer in 0..T₀; ⌊(1 − c)T₁⌋ where a run of T₁ steps is extended.
         rho: second rate ρ, in (0, 1].
         cooldown: fraction c in [0, 1].
+        ramp: steps r over which the rate falls to ρ, an integer >= 0; the authors' runs have 1000.
 
     Returns:
         Array of shape (T,).
 
     Raises:
-        ValueError: on a bad argument, or a switch that lies in the cooldown.
+        ValueError: on a bad argument, or a switch or a ramp that reaches into the cooldown.
 
     Source: Schaipp et al. 2025, section 5.1 and figures 8 and 22.
 
@@ -158,8 +160,10 @@ def two_stage(T: int, switch: int, rho: float, cooldown: float = 0.2) -> Array:
     n = compose.cooldown_steps(T, cooldown)
     switch = _check.integer("switch", switch, 0, min(T, T + 1 - n))
     rho = _check.real("rho", rho, 0.0, 1.0, open_low=True)
+    ramp = _check.integer("ramp", ramp, 0, min(T, T + 1 - n) - switch)
     eta = rho * wsd(T, cooldown)
     eta[:switch] = 1.0
+    eta[switch : switch + ramp] = 1.0 - (1.0 - rho) * np.arange(1, ramp + 1) / max(ramp, 1)
     return eta
 
 

@@ -123,7 +123,7 @@ class _Execution:
         siblings = [j for j in self.children.get(job.parent, []) if j.start == job.start]
         if job.parent and all(self.status.get(j.run.name) in ENDED for j in siblings):
             checkpoint_path(self.paths[job.parent], job.start).unlink(missing_ok=True)
-        self.queue.extend(self.children.get(job.run.name, []))
+        self.queue[:0] = self.children.get(job.run.name, [])  # before other trunks: their checkpoints need not be kept for long
 
 
 def _last_step(path):
