@@ -68,7 +68,7 @@ class _Execution:
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         self.paths = {job.run.name: folder / f"{job.run.name}.parquet" for job in jobs}
-        self.children = {}
+        self.children, self.place = {}, {job.run.name: i for i, job in enumerate(jobs)}  # what stands first is trained first
         for job in jobs:
             self.children.setdefault(job.parent, []).append(job)
         self.queue, self.status, self.checkpoint_seconds = list(self.children.get(None, [])), {}, checkpoint_seconds
@@ -123,7 +123,8 @@ class _Execution:
         siblings = [j for j in self.children.get(job.parent, []) if j.start == job.start]
         if job.parent and all(self.status.get(j.run.name) in ENDED for j in siblings):
             checkpoint_path(self.paths[job.parent], job.start).unlink(missing_ok=True)
-        self.queue[:0] = self.children.get(job.run.name, [])  # before other trunks: their checkpoints need not be kept for long
+        self.queue.extend(self.children.get(job.run.name, []))
+        self.queue.sort(key=lambda waiting: self.place[waiting.run.name])
 
 
 def _last_step(path):
