@@ -47,6 +47,15 @@ def test_final_values():
     assert s.wsd(1000, 0.2, final=0.3)[-1] > 0.3 > s.wsd(1000, 0.2)[-1]
 
 
+def test_two_stage_over_a_ramp():
+    sudden, eta = s.two_stage(100, 40, 0.5, 0.3), s.two_stage(100, 40, 0.5, 0.3, ramp=10)
+    assert np.array_equal(np.delete(eta, np.s_[40:50]), np.delete(sudden, np.s_[40:50]))
+    np.testing.assert_allclose(eta[39:51], [1, *np.arange(0.95, 0.49, -0.05), 0.5], rtol=1e-14)
+    assert s.two_stage(100, 40, 0.5, 0.3, ramp=31)[70] == 0.5  # up to where the cooldown begins
+    with pytest.raises(ValueError, match="ramp"):
+        s.two_stage(100, 40, 0.5, 0.3, ramp=32)
+
+
 def test_two_stage_without_change_is_wsd():
     assert np.array_equal(s.two_stage(100, 40, 1.0, 0.3), s.wsd(100, 0.3))
     eta = s.two_stage(100, 40, 0.5, 0.3)

@@ -68,6 +68,15 @@ def test_local_sweep_equals_runs_trained_alone_and_is_not_repeated(jobs, tmp_pat
     assert found.index.tolist() == [jobs[1].run.name] and found["trunk"].iloc[0] == jobs[0].run.name
 
 
+def test_what_stands_first_is_trained_first(tmp_path, monkeypatch):
+    rows = [{"schedule": "wsd", "cooldown": c, "horizon": 20, "lr": lr} for lr, c in ((1e-3, 0.2), (1e-3, 0.4), (2e-3, 0.2))]
+    planned, begun = sweep.plan(sweep.runs(rows, **SMALL)), []
+    begin = workers._Execution.begin
+    monkeypatch.setattr(workers._Execution, "begin", lambda self, job, pool: begun.append(job) or begin(self, job, pool))
+    assert set(workers.execute(planned, tmp_path, workers=1).values()) == {"finished"}
+    assert begun == planned, "a branch before the trunks that stand behind it"
+
+
 def test_a_failed_run_is_reported_and_the_others_go_on(jobs, tmp_path, capfd):
     (tmp_path / f"{jobs[0].run.name}.parquet.checkpoint").write_bytes(b"broken")
     status = workers.execute(jobs, tmp_path, workers=2)

@@ -4,10 +4,11 @@ Linear models z = Wx of a random input x ~ N(0, diag(k^−p)), one sample a step
 over inputs that are held out. A seed is a problem of its own, and a stream of samples: all runs of a seed see the same ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lastiterate import _check
@@ -48,8 +49,8 @@ def sgd(problem: str, runs: Sequence[ArrayLike], seeds: int = 20) -> Array:
     Source: this project's.
 
     >>> sgd("absolute error", [[0.0], [0.1] * 200], seeds=2).round(2)
-    array([[4.4 , 3.35],
-           [1.97, 1.53]])
+    array([[3.08, 2.83],
+           [1.9 , 1.58]])
     """
     about = PROBLEMS[_check.choice("problem", problem, PROBLEMS)]
     rates = [_check.array("runs", run) for run in _check.sequence("runs", runs)]
@@ -81,6 +82,32 @@ def sgd(problem: str, runs: Sequence[ArrayLike], seeds: int = 20) -> Array:
     return found
 
 
+def final_losses(problem: str, etas: Mapping[Any, ArrayLike], rates: ArrayLike, seeds: int = 20) -> pd.DataFrame:
+    """Excess loss of the last iterate for schedules times base learning rates, by `sgd`.
+
+    Args:
+        problem: in PROBLEMS.
+        etas: schedules by name, of shape (T,); T may differ.
+        rates: base learning rates, shape (n,), > 0.
+        seeds: number of seeds.
+
+    Returns:
+        DataFrame with a column a seed and an index of `schedule` and `lr`.
+
+    Raises:
+        ValueError: on a bad argument.
+
+    Source: this project's.
+
+    >>> final_losses("absolute error", {"constant": [1.0] * 100}, [0.05, 0.1], seeds=2).mean(axis=1).round(2).to_dict()
+    {('constant', 0.05): 2.46, ('constant', 0.1): 2.24}
+    """
+    rates = _check.measured("rates", rates, 0.0, open_low=True)
+    index = pd.MultiIndex.from_product([list(etas), rates.tolist()], names=["schedule", "lr"])
+    runs = [lr * _check.schedule(eta, "etas") for eta in etas.values() for lr in rates]
+    return pd.DataFrame(sgd(problem, runs, seeds), index)
+
+
 def _absolute(noise: float) -> Problem:
     """|z − y|, y = z* + Laplace noise of scale b: at a distance s in z, E|N(0, s²) + noise| = s√(2/π) + b erfcx(s/(b√2))."""
     from scipy.special import erfcx
@@ -100,7 +127,7 @@ def _softmax(z):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def _logistic(decay: float, inputs: int = 50, classes: int = 5, held_out: int = 2000) -> Problem:
+def _logistic(decay: float, inputs: int = 20, classes: int = 4, held_out: int = 2000) -> Problem:
     """Cross entropy of softmax(z), labels drawn from softmax(z*): its excess is the mean divergence, over held-out inputs."""
     fixed = np.random.default_rng(2**32).standard_normal((held_out, inputs))
 

@@ -32,7 +32,16 @@ import pandas as pd  # noqa: E402
 
 FIRST = b"run,model,dataset,scheduler,"  # what a table of recorded runs begins with
 LEAST = 10  # steps in common for which a branch is worth its checkpoint
-PARAMETERS = ["cooldown", "shape", "final", "rho", "switch", "ramp", "power", "baseline"]  # of schedules, in the table of recorded runs
+PARAMETERS = [
+    "cooldown",
+    "shape",
+    "final",
+    "rho",
+    "switch",
+    "ramp",
+    "power",
+    "baseline",
+]  # of schedules, in the table of recorded runs
 
 
 @dataclasses.dataclass(frozen=True)
