@@ -155,6 +155,7 @@ def extended(
 
     Source: Schaipp et al. 2025, section 5.1.
 
+    >>> from lastiterate import logs
     >>> extended(logs.find("nano"), 400, 800, 1.6e-3, longer=0.622).mean().round(3).tolist()
     [1.965, 1.729, 1.736, 1.735]
     """
@@ -189,6 +190,7 @@ def best_of_seeds(runs: pd.DataFrame, **attributes: Any) -> pd.Series:
 
     Source: this project's.
 
+    >>> from lastiterate import logs
     >>> best_of_seeds(logs.find("nano"), scheduler="wsd", cooldown=0.2, horizon=800).round(5).tolist()
     [0.00101, 0.00113, 0.00113]
     """
