@@ -69,11 +69,11 @@ def unit(args, best: float | None) -> float | None:
     return args.lr / best
 
 
-def tuned_schedule(spec: str, steps: int | None) -> NDArray:
+def tuned_schedule(spec: str, steps: int | None, lr: float | None = None) -> NDArray:
     """The schedule that --lr was tuned for, over some steps; one of a file has as many as its file has."""
     from lastiterate import schedules
 
-    return schedules.named(spec, steps if schedules.parse(spec)[0] in schedules.NAMES else None)
+    return schedules.named(spec, None if schedules.is_file(spec) else steps, lr)
 
 
 def within_reach(name: str, rate: float, best: float, what: str) -> float:
