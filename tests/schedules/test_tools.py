@@ -1,20 +1,17 @@
 """Schedules by other tools' names, step by step beside the tools themselves."""
 
-import importlib
 import inspect
 import json
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from other_tools import LR, T, forget_timm, megatron, nanogpt, optimizer, timm_classes, torchtitan
 
 from lastiterate import schedules
 from lastiterate.schedules import tools
 
-T, LR = 60, 3e-4
 TIMM = Path(__file__).with_name("timm_1.0.31.json")  # rates that its schedulers gave, for where it is not installed
 
 SPECS = [
@@ -82,10 +79,6 @@ SPECS = [
 ]  # fmt: skip
 
 
-def optimizer():
-    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=LR)
-
-
 def stepped(made, scheduler):
     rates = []
     for _ in range(T):
@@ -128,30 +121,10 @@ def of_timm(name, given):
     return rates
 
 
-def timm_classes():
-    """Its schedulers by the names of `tools`, without what else it imports: these files need PyTorch alone; {} without timm."""
-    try:
-        spec = importlib.util.find_spec("timm")
-    except ValueError:  # the stub of an earlier call
-        spec = None
-    if "timm" not in sys.modules:
-        if spec is None:
-            return {}
-        for name in ("timm", "timm.scheduler"):
-            package = types.ModuleType(name)
-            package.__path__ = [str(Path(spec.origin).parent.joinpath(*name.split(".")[1:]))]
-            sys.modules[name] = package
-    found = {}
-    for name, cls in (("cosine", "Cosine"), ("tanh", "Tanh"), ("step", "Step"), ("multistep", "MultiStep"), ("poly", "Poly")):
-        found[name] = getattr(importlib.import_module(f"timm.scheduler.{name}_lr"), f"{cls}LRScheduler")
-    return found
-
-
 @pytest.fixture(autouse=True, scope="module")
 def without_the_stub():
     yield
-    for name in [name for name in sys.modules if name == "timm" or name.startswith("timm.")]:
-        del sys.modules[name]
+    forget_timm()
 
 
 def of_the_tool(spec):
@@ -191,26 +164,6 @@ def test_every_schedule_of_every_tool_is_tried():
 # --- trainers that are no packages: the definitions written out ---------------------------------------------------------
 
 
-def megatron(i, style, W=0, init=0.0, n=T, low=0.0, wsd=None, d=0):
-    """Megatron-LM's rate after i iterations, as its flags have it."""
-    if W > 0 and i <= W:
-        return init + (LR - init) * i / W
-    if style == "constant":
-        return LR
-    if i > n:
-        return low
-    if style == "inverse-square-root":
-        return max(low, LR * (max(W, 1) / max(i, 1)) ** 0.5)
-    x = (i - W) / (n - W)
-    if style == "WSD":
-        x = max(i - (n - d), 0) / d
-        height = {"linear": 1 - x, "cosine": 0.5 * (np.cos(np.pi * x) + 1), "exponential": 2 * 0.5**x - 1,
-                  "minus_sqrt": 1 - x**0.5}[wsd]  # fmt: skip
-    else:
-        height = {"linear": 1 - x, "cosine": 0.5 * (np.cos(np.pi * x) + 1)}[style]
-    return low + height * (LR - low)
-
-
 @pytest.mark.parametrize(
     ("spec", "wanted"),
     [
@@ -235,29 +188,13 @@ def test_megatron(spec, wanted):
 @pytest.mark.parametrize("kind", ["linear", "sqrt", "cosine"])
 @pytest.mark.parametrize("ratio", [None, 0.3])
 def test_torchtitan(kind, ratio):
-    W, low = 7, 0.1
-    d = T - W if ratio is None else round(T * ratio)
-
-    def factor(i):
-        if i < W:
-            return (i + 1) / (W + 1)
-        if i < T - d:
-            return 1.0
-        x = (i + 1 - (T - d)) / (d + 1)
-        return low + (1 - low) * {"linear": 1 - x, "sqrt": 1 - x**0.5, "cosine": 0.5 * (1 + np.cos(np.pi * x))}[kind]
-
     spec = f"torchtitan.{kind}:warmup_steps=7,min_lr_factor=0.1" + (f",decay_ratio={ratio}" if ratio else "")
-    np.testing.assert_allclose(schedules.named(spec, T), [factor(i) for i in range(T)], rtol=1e-12)
+    np.testing.assert_allclose(schedules.named(spec, T), [torchtitan(i, kind, 7, ratio, 0.1) for i in range(T)], rtol=1e-12)
 
 
 def test_nanogpt():
-    def rate(i):
-        if i < 7:
-            return LR * (i + 1) / 8
-        return 1e-5 + 0.5 * (1 + np.cos(np.pi * (i - 7) / (50 - 7))) * (LR - 1e-5) if i <= 50 else 1e-5
-
     spec = "nanogpt.cosine:warmup_iters=7,lr_decay_iters=50,min_lr=1e-5"
-    np.testing.assert_allclose(LR * schedules.named(spec, T, LR), [rate(i) for i in range(T)], rtol=1e-12)
+    np.testing.assert_allclose(LR * schedules.named(spec, T, LR), [nanogpt(i, 7, 50, 1e-5) for i in range(T)], rtol=1e-12)
     assert (schedules.named("nanogpt.cosine:decay_lr=False", 5) == 1).all()
 
 

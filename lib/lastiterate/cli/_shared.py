@@ -36,6 +36,39 @@ def grad_norms(args, T):
     return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
 
 
+def add_steps(parser, name: str = "steps", tokens: str = "tokens", about: str = "T", required: bool = False, **options):
+    """Options for a number of steps, or for a budget of tokens instead."""
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument(f"--{name}", type=int, help=about, **options)
+    group.add_argument(f"--{tokens}", type=float, metavar="N", help="or: tokens instead of steps, such as 2.5e9")
+    if not any(action.dest == "batch_tokens" for action in parser._actions):
+        parser.add_argument(
+            "--batch-tokens", type=int, metavar="B", help="tokens of a step, all processes and accumulation in it"
+        )
+
+
+def steps(args, *names: tuple[str, str]) -> list[int | None]:
+    """Numbers of steps of the options, given or made from tokens; a pair of names each, of steps and of tokens.
+
+    Raises:
+        ValueError: for tokens without --batch-tokens, or that without tokens.
+    """
+    found = []
+    for name, tokens in names:
+        budget = getattr(args, tokens.replace("-", "_"))
+        if budget is not None and args.batch_tokens is None:
+            raise ValueError(f"{tokens} must come with --batch-tokens, the tokens of a step, got {budget:g} alone")
+        if budget is None:
+            found.append(getattr(args, name.replace("-", "_")))
+        else:
+            from lastiterate import schedules
+
+            found.append(schedules.steps_of(budget, args.batch_tokens, tokens))
+    if args.batch_tokens is not None and all(getattr(args, tokens.replace("-", "_")) is None for _, tokens in names):
+        raise ValueError(f"batch-tokens must come with --{names[0][1]}, got {args.batch_tokens} alone")
+    return found
+
+
 def add_units(parser, tuned: bool = True):
     """Options that say what a learning rate is counted in."""
     if tuned:

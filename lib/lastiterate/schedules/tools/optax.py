@@ -87,9 +87,7 @@ def warmup_exponential_decay_schedule(
     return run.own(np.where(run.i < warmup_steps, ramp, fall))
 
 
-def piecewise_constant_schedule(
-    run: Run, init_value: float, boundaries: list[int], scales: list[float]
-) -> Array | float:
+def piecewise_constant_schedule(run: Run, init_value: float, boundaries: list[int], scales: list[float]) -> Array | float:
     """I times the scales whose boundary is ≤ i; optax takes both as one dict, boundaries_and_scales."""
     bounds, factors = _pieces(boundaries, scales)
     return run.own(init_value * np.cumprod([1.0, *factors])[np.searchsorted(bounds, run.i, side="right")])
