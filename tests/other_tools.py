@@ -17,7 +17,7 @@ def optimizer():
 
 
 def timm_classes():
-    """timm's schedulers by the names of `tools`, without what else it imports: these files need PyTorch alone; {} without timm."""
+    """timm's schedulers by the names of `tools`, without the rest: these files need PyTorch alone; {} without timm."""
     try:
         spec = importlib.util.find_spec("timm")
     except ValueError:  # the stub of an earlier call

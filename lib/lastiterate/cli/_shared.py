@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+WHOSE = {"authors' logs": "Authors' 124M and 210M runs", "own runs": "This repository's runs", "theory": "Theory"}
 FAR = 10  # times the best rate, and below it: what is further away is in other units
 
 if TYPE_CHECKING:  # NumPy is imported by the commands that need it
@@ -156,6 +157,20 @@ def _columns(path: str) -> dict[str, list[float]]:
             except (TypeError, ValueError):
                 raise ValueError(f"sweep must have a number in column {name} of every row of {path}, got {row[name]!r}") from None
     return found
+
+
+def evidence(command: str) -> str:
+    """One line: what runs say of a command's advice, both ways, from the claims of this repository (`companion.evidence`)."""
+    import json
+    from importlib import resources
+
+    found = json.loads((resources.files("lastiterate.cli") / "evidence.json").read_text(encoding="utf-8"))[command]
+    said: dict[str, list[str]] = {}
+    for claim in found:
+        low, high = (number(pick(claim["measured"]), 2) for pick in (min, max))
+        values = low if low == high else f"{low} to {high}"
+        said.setdefault(WHOSE[claim["data"]], []).append(f"{claim['says']}: {claim['verdict']} ({values})")
+    return "Evidence: " + ". ".join(f"{whose}: {'; '.join(words)}" for whose, words in said.items()) + "."
 
 
 def number(value: float, digits: int = 5) -> str:

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"With T^-0.5 the factor would be {flat.rate:.3f}."] if flat else []
     lines.append(_recommended(choice, feasible[choice], spec, max(have, switch), have))
     print("\n".join(lines))
+    print(_shared.evidence("extend"))
     if out:
         schedules.write_csv(out, plans[choice].eta, tuned * unit if unit else None)
         print(f"written: {out}")

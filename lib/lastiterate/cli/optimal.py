@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(_shared.columns(rows)))
     if tuned is not None:
         print(f"\nUnits: {args.lr:g} is taken for the best rate of {args.tuned} over {tuned.size:,} steps (--tuned-steps).")
+    print(("" if tuned is not None else "\n") + _shared.evidence("optimal"))
     if out:
         schedules.write_csv(out, eta, more["lr"] * scale if unit else None)
         print(f"written: {out}")

@@ -1,7 +1,7 @@
 """A schedule as a table, a picture, a file, or as lines and flags for a trainer (--for).
 
-Step W of a warmup of W steps is the first at the full rate (the authors' code and most trainers have it at step W + 1: lag=1), and
-the schedule runs under the warmup; with join=after it begins at the first step at the full rate, as most trainers' does."""
+Step W of a warmup of W steps is the first at the full rate (the authors' code and most trainers have it at step W + 1: lag=1),
+and the schedule runs under the warmup; with join=after it begins at the first step at the full rate, as most trainers' does."""
 
 import argparse
 

@@ -38,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
     lines = [*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}.", assumed]
     if exponent != 0.5:
         lines.append(f"With T^-0.5 it would be {transfer.lr_ratio(eta, other):.4f}.")
-    print("\n".join(lines))
+    print("\n".join([*lines, _shared.evidence("transfer")]))
     return 0

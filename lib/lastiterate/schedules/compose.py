@@ -11,8 +11,7 @@ from lastiterate import _check
 
 __all__ = ["SHAPES", "at_tokens", "cooldown", "join", "steps_of", "warmup"]
 
-# Cooldown shapes as functions of r = 1 − x = (n − k)/n, the part of the cooldown that is left after k of n steps. All but 1-sqrt,
-# mirror-cosine and square are older than cooldowns; all of them are compared in Hägele et al. 2024 (arXiv 2405.18392), appendix B.
+# Cooldown shapes as functions of r = 1 − x = (n − k)/n, the part of the cooldown that is left after k of n steps.
 SHAPES = {
     "linear": lambda r: r,
     "1-sqrt": lambda r: r / (1 + np.sqrt(1 - r)),  # 1 − √x, without cancellation where r is small
@@ -59,7 +58,7 @@ def warmup(eta: ArrayLike, steps: int, start: float = 0.0, lag: int = 0) -> NDAr
 
 
 def join(eta: ArrayLike, steps: int, start: float = 0.0, lag: int = 0) -> NDArray[np.float64]:
-    """A schedule with a warmup before it: the ramp of `warmup`, then the schedule, whose first step is the first at the full rate.
+    """A schedule with a warmup before it: the ramp of `warmup`, then the schedule; its first step is the first at the full rate.
 
     Args:
         eta: schedule that follows, shape (n,).

@@ -234,8 +234,8 @@ def make_schedule(spec: str, T: int | None = None, /, lr: float | None = None, *
         **parameters: of the schedule, that are not in the spec.
 
     Returns:
-        (eta, attributes), for `configure`; a plain `warmup` is in the attributes, and not yet in eta. Another tool's schedule, and
-        one whose warmup has a start, a lag or its schedule after it, has its warmup in eta, and 0 in the attributes.
+        (eta, attributes), for `configure`; a plain `warmup` is in the attributes, and not yet in eta. Another tool's schedule,
+        and one whose warmup has a start, a lag or its schedule after it, has its warmup in eta, and 0 in the attributes.
 
     Raises:
         ValueError: for an unknown schedule or parameter (the known ones are listed), one given twice, a file of another length.

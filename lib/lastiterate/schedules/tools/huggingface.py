@@ -83,10 +83,8 @@ def cosine_warmup_with_min_lr(
     W, T = num_warmup_steps, num_training_steps or run.T
     end = _least(run, min_lr, min_lr_rate)
     eta = np.maximum(end + (1 - end) * cosine(2 * num_cycles * (run.i - W + 1) / max(T - W, 1)), 0)
-    if warmup_lr_rate is None:
-        ramp = (run.i + 1) / max(W, 1)
-    else:
-        ramp = warmup_lr_rate + (1 - warmup_lr_rate) * run.i / max(W - 1, 1)
+    plain, from_rate = (run.i + 1) / max(W, 1), run.i / max(W - 1, 1)
+    ramp = plain if warmup_lr_rate is None else warmup_lr_rate + (1 - warmup_lr_rate) * from_rate
     return np.where(run.i < W, ramp, eta)
 
 
