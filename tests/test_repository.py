@@ -127,7 +127,9 @@ def test_readme_examples(repository):
 
 def test_readme_shows_what_the_command_line_prints(repository, capsys):
     blocks = re.findall(
-        r"^\$ lastiterate (extend|transfer|optimal|schedule)(.*)\n((?:(?!\$|```).*\n)+)", (repository / "README.md").read_text(), re.M
+        r"^\$ lastiterate (extend|transfer|optimal|schedule)(.*)\n((?:(?!\$|```).*\n)+)",
+        (repository / "README.md").read_text(),
+        re.M,
     )
     assert len(blocks) == 5
     for command, words, shown in blocks:

@@ -80,7 +80,8 @@ def test_refused(capsys, words, message):
 
 
 @pytest.mark.parametrize(
-    "words", ["transfer wsd linear --steps 100", "extend --from 100 --to 250", "optimal --steps 20", "optimal --steps 20 --units bound"]
+    "words",
+    ["transfer wsd linear --steps 100", "extend --from 100 --to 250", "optimal --steps 20", "optimal --steps 20 --units bound"],
 )
 def test_advice_ends_with_its_evidence(capsys, words):
     last = said(capsys, *words.split()).splitlines()[-1]
