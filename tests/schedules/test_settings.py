@@ -4,10 +4,10 @@ import shlex
 import sys
 
 import numpy as np
-import other_tools
 import pytest
 import torch
 
+import other_tools
 from lastiterate import schedules
 from lastiterate.schedules import settings, tools
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from other_tools import LR, T, forget_timm, megatron, nanogpt, optimizer, timm_classes, torchtitan
 
 from lastiterate import schedules
 from lastiterate.schedules import tools
+from other_tools import LR, T, forget_timm, megatron, nanogpt, optimizer, timm_classes, torchtitan
 
 TIMM = Path(__file__).with_name("timm_1.0.31.json")  # rates that its schedulers gave, for where it is not installed
 

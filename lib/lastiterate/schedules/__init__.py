@@ -1,8 +1,8 @@
 """Learning-rate schedules as arrays: functions that make them, functions that change them, to text and other libraries.
 
 `families` has the formulas, `compose` warmup, cooldown and tokens, `spec` names and files, `tools` other tools' schedules by
-their names, `adapters` PyTorch and optax, `settings` other trainers' flags. What is used every day is found here: ``schedules.wsd``,
-``schedules.warmup``, ``schedules.named``, ``schedules.to_torch``.
+their names, `adapters` PyTorch and optax, `settings` other trainers' flags. What is used every day is found here:
+``schedules.wsd``, ``schedules.warmup``, ``schedules.named``, ``schedules.to_torch``.
 """
 
 from lastiterate.schedules.adapters import to_optax, to_torch

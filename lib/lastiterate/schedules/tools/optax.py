@@ -143,8 +143,8 @@ SCHEDULES = {
     function.__name__: function
     for function in (
         constant_schedule, polynomial_schedule, linear_schedule, cosine_decay_schedule, exponential_decay,
-        warmup_constant_schedule,         warmup_cosine_decay_schedule, warmup_exponential_decay_schedule, piecewise_constant_schedule,
-        piecewise_interpolate_schedule, linear_onecycle_schedule, cosine_onecycle_schedule,
+        warmup_constant_schedule, warmup_cosine_decay_schedule, warmup_exponential_decay_schedule,
+        piecewise_constant_schedule, piecewise_interpolate_schedule, linear_onecycle_schedule, cosine_onecycle_schedule,
     )
 }  # fmt: skip
 REFUSED = {
