@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def share(at: Array, of: float) -> Array:
     return np.clip(at / of, 0, 1) if of > 0 else np.ones_like(at)
 
 
-def cosine(x: Array | float) -> Array | float:
+def cosine(x: Any) -> Any:
     """½(1 + cos πx)."""
     return 0.5 * (1 + np.cos(np.pi * np.asarray(x)))
 
@@ -46,7 +48,7 @@ def positive(**values: float) -> None:
             raise ValueError(f"{name} must be above 0, got {value!r}")
 
 
-def choice(name: str, value: str, among: dict) -> object:
+def choice(name: str, value: str, among: dict) -> Any:
     """What a word stands for."""
     if value not in among:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, among))}, got {value!r}")

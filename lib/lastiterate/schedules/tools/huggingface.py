@@ -115,7 +115,7 @@ def warmup_stable_decay(
         "cosine": lambda: 1 - cosine(y),
         "1-sqrt": lambda: 1 - np.sqrt(np.maximum(1 - y, 0)),
     }
-    down, up = choice("decay_type", decay_type, falling)(), choice("warmup_type", warmup_type, rising)()  # type: ignore[operator]
+    down, up = choice("decay_type", decay_type, falling)(), choice("warmup_type", warmup_type, rising)()
     eta = np.where(x < 0, 1.0, np.where(x < 1, np.maximum(e + (1 - e) * down, 0), e))
     return np.where(run.i < W, np.maximum(e + (1 - e) * up, 0), eta)
 

@@ -57,7 +57,7 @@ def WSD(
     """1, then e + (1 − e)·s((i − n + d)/d) over the last d iterations; s is 1 − x, ½(1 + cos πx), 2·½^x − 1 or 1 − √x."""
     n, end = lr_decay_iters or run.T, run.factor("min_lr", min_lr)
     x = (run.i - n + lr_wsd_decay_iters) / max(lr_wsd_decay_iters, 1)
-    height = choice("lr_wsd_decay_style", lr_wsd_decay_style, WSD_STYLES)(np.clip(x, 0, 1))  # type: ignore[operator]
+    height = choice("lr_wsd_decay_style", lr_wsd_decay_style, WSD_STYLES)(np.clip(x, 0, 1))
     eta = np.where(run.i > n, end, np.where(x <= 0, 1.0, end + (1 - end) * height))
     return _warm(run, lr_warmup_iters, lr_warmup_init, eta)
 

@@ -105,7 +105,7 @@ def piecewise_interpolate_schedule(
     inside = np.minimum(k, len(edges) - 2)
     x = (run.i - edges[inside]) / np.maximum(edges[inside + 1] - edges[inside], 1)
     bend = choice("interpolate_type", interpolate_type, kinds)
-    between = values[inside] + (values[inside + 1] - values[inside]) * bend(x)  # type: ignore[operator]
+    between = values[inside] + (values[inside + 1] - values[inside]) * bend(x)
     return run.own(np.where(run.i >= edges[-1], values[-1], between))
 
 

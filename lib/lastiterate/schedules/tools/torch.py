@@ -86,7 +86,7 @@ def OneCycleLR(
     for phase, end in reversed(list(enumerate(ends))):
         begin = ends[phase - 1] if phase else 0.0
         x = (run.i - begin) / (end - begin) if end != begin else np.ones(run.T)
-        here = values[phase] + (values[phase + 1] - values[phase]) * bend(x)  # type: ignore[operator]
+        here = values[phase] + (values[phase + 1] - values[phase]) * bend(x)
         eta = np.where(run.i <= end, here, eta)
     return run.own(eta)
 
