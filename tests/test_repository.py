@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from lastiterate import cli
-from lastiterate.companion import claims, manifest, notebooks, outputs, report
+from lastiterate.companion import claims, evidence, manifest, notebooks, outputs, report
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +73,9 @@ def test_claims_are_those_of_the_notebooks(repository, listed):
     ids = [record["id"] for record in records]
     assert len(ids) == len(set(ids)) > 50
     assert (repository / "figures" / "claims.json").read_text() == report.claims_file(records)
+    shipped = repository / "lib" / "lastiterate" / "cli" / "evidence.json"
+    assert shipped.read_text() == evidence.file(records)
+    assert all(json.loads(shipped.read_text()).values()), "each command has some"
     assert (repository / "figures" / "CLAIMS.md").read_text() == report.claims_page(listed, records)
     for record in records:
         assert record["verdict"] in (claims.AGREES, claims.DIFFERS, claims.UNDECIDED), record["id"]
@@ -124,12 +127,14 @@ def test_readme_examples(repository):
 
 def test_readme_shows_what_the_command_line_prints(repository, capsys):
     blocks = re.findall(
-        r"^\$ lastiterate (extend|transfer|optimal)(.*)\n((?:(?!\$|```).*\n)+)", (repository / "README.md").read_text(), re.M
+        r"^\$ lastiterate (extend|transfer|optimal|schedule)(.*)\n((?:(?!\$|```).*\n)+)",
+        (repository / "README.md").read_text(),
+        re.M,
     )
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     for command, words, shown in blocks:
         assert cli.main([command, *words.split()]) == 0
-        assert capsys.readouterr().out == shown
+        assert re.sub("(?<=^Evidence: ).*", "…", capsys.readouterr().out, flags=re.M) == shown
 
 
 def test_modules_come_with_the_package_and_only_when_used():
@@ -145,6 +150,8 @@ def test_modules_come_with_the_package_and_only_when_used():
         (["extend", "--from", "400", "--to", "800"], "pandas torch matplotlib cvxpy"),
         (["transfer", "wsd", "linear", "--steps", "100"], "scipy pandas torch matplotlib cvxpy"),
         (["optimal", "--steps", "100"], "pandas torch matplotlib cvxpy"),
+        (["schedule", "hf.cosine", "--steps", "100"], "scipy pandas torch matplotlib cvxpy transformers"),
+        (["schedule", "linear", "--steps", "100", "--lr", "1", "--for", "hf"], "scipy pandas torch matplotlib transformers"),
         (["--help"], "numpy scipy pandas torch matplotlib cvxpy"),
         (["train", "--help"], "pandas torch matplotlib cvxpy"),
     ],

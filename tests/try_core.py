@@ -57,6 +57,8 @@ def run(*words, status=0):
 def commands():
     assert "0.10063" in run("bound", "linear", "--steps", "400", "--out", "omega.csv")
     assert "Ω at --lr" in run("bound", "wsd:cooldown=0.2,warmup=40", "cosine", "--steps", "400", "--lr", "0.02")
+    assert "minus_sqrt" in run("schedule", "wsd:shape=1-sqrt", "--steps", "99", "--lr", "1", "--for", "megatron")
+    assert "Evidence: " in run("transfer", "hf.cosine", "linear", "--steps", "99")
     assert "0.374 ×" in run("extend", "--from", "50000", "--to", "200000", "--out", "plan.csv")
     assert "200,000" in run("bound", "plan.csv")
     assert "Multiply the rate by 1.9" in run("transfer", "wsd", "linear", "--steps", "8000", "--lr", "1e-3")

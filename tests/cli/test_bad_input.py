@@ -76,7 +76,7 @@ def test_steps(words, value, capsys):
         ("bound linear --steps 9 --D 1e-200", ""),
         ("figures --without-logs", "must come with --only"),
         ("notebook nowhere", "there is no notebook 'nowhere'"),
-        ("fly", "the command must be one of bound"),
+        ("fly", "the command must be one of schedule, bound"),
     ],
 )
 def test_what_is_said(words, message, capsys):

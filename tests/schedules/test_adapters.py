@@ -335,3 +335,74 @@ def test_rates_in_a_file_are_not_taken_for_a_shape(tmp_path):
     path.write_text("lr\n0.001\n0.001\n0.0005\n")
     with pytest.raises(ValueError, match=r"rates.csv has learning rates \('lr'\), not a shape: divide them by their peak"):
         schedules.named(str(path))
+
+
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_accelerate_steps_the_array_once_an_update_over_a_resume(accumulation):
+    accelerate = pytest.importorskip("accelerate")
+    T, done, eta = 12, 5, schedules.warmup(schedules.wsd(12, 0.4), 3)
+
+    def part(updates, states=None):
+        accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+        model = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        scheduler = schedules.to_torch(optimizer, eta)
+        if states:
+            scheduler.load_state_dict(states[1])
+            optimizer.load_state_dict(states[0])
+        model, prepared, stepper = accelerator.prepare(model, optimizer, scheduler)
+        rates = []
+        for micro in range(updates * accumulation):
+            with accelerator.accumulate(model):
+                if micro % accumulation == accumulation - 1:
+                    rates.append(optimizer.param_groups[0]["lr"])
+                accelerator.backward(model(torch.ones(1, 1)).sum())
+                prepared.step()
+                stepper.step()
+                prepared.zero_grad()
+        return rates, (optimizer.state_dict(), scheduler.state_dict())
+
+    first, states = part(done)
+    np.testing.assert_allclose(first + part(T - done, states)[0], 0.5 * eta, rtol=1e-12)
+
+
+def test_lightning_with_accumulation_and_a_resume(tmp_path):
+    lightning = pytest.importorskip("pytorch_lightning")
+    T, done, eta = 10, 4, schedules.warmup(schedules.wsd(10, 0.4), 3)
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch, number):
+            return self.layer(batch[0]).sum()
+
+        def on_before_optimizer_step(self, optimizer):
+            seen.append(optimizer.param_groups[0]["lr"])
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedules.to_torch(optimizer, eta), "interval": "step"},
+            }
+
+    seen = []
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(40, 1)))
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    quiet |= {"accumulate_grad_batches": 2, "default_root_dir": str(tmp_path), "enable_checkpointing": False}
+    first = lightning.Trainer(max_steps=done, **quiet)
+    first.fit(Module(), data)
+    first.save_checkpoint(tmp_path / "half.ckpt")
+    lightning.Trainer(max_steps=T, **quiet).fit(Module(), data, ckpt_path=str(tmp_path / "half.ckpt"), weights_only=False)
+    np.testing.assert_allclose(seen, 0.5 * eta, rtol=1e-12)
+
+
+def test_optax_over_a_resume_to_the_last_digit():
+    jax = pytest.importorskip("jax")
+    eta = schedules.warmup(schedules.wsd(20, 0.4), 3)
+    with jax.enable_x64(True):
+        before, after = schedules.to_optax(eta, 0.3), schedules.to_optax(eta, 0.3)
+        seen = [float(before(i)) for i in range(8)] + [float(after(i)) for i in range(8, 20)]
+    np.testing.assert_allclose(seen, 0.3 * eta, rtol=1e-12)

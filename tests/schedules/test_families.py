@@ -20,7 +20,7 @@ def test_definitions_in_40_digits(T):
 
 @given(T=st.integers(1, 300), cooldown=st.floats(0, 1), shape=st.sampled_from(list(s.SHAPES)))
 def test_wsd_is_flat_then_falls_and_stays_positive(T, cooldown, shape):
-    eta = s.wsd(T, cooldown, shape)
+    eta = s.wsd(T, cooldown, shape, final=0.1 if shape == "exponential" else 0.0)
     flat = T + 1 - min(int(np.floor(cooldown * (T + 1))), T)
     assert np.all(eta[:flat] == 1)
     assert np.all(np.diff(eta[flat - 1 :]) < 0)

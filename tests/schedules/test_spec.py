@@ -143,3 +143,49 @@ def test_make_knows_the_families_only(name):
 def test_parameters_are_a_dict(parameters):
     with pytest.raises(ValueError, match=r"^parameters must be a dict"):
         schedules.make("wsd", 5, parameters)
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_schedule_after_its_warmup_or_under_it(lag):
+    T, W = 30, 6
+    after = schedules.named(f"cosine:warmup={W},join=after,lag={lag},start=0.1", T)
+    under = schedules.named(f"cosine:warmup={W},lag={lag},start=0.1", T)
+    ramp = 0.1 + 0.9 * (np.arange(1, W + lag) - lag) / W
+    full = W + lag  # the first step at the full rate
+    np.testing.assert_allclose(after[: full - 1], ramp, rtol=1e-14)
+    assert after[full - 1] == 1
+    np.testing.assert_array_equal(after[full - 1 :], schedules.cosine(T - full + 1))
+    np.testing.assert_allclose(under[: full - 1], ramp * schedules.cosine(T)[: full - 1], rtol=1e-14)
+    np.testing.assert_array_equal(under[full - 1 :], schedules.cosine(T)[full - 1 :])
+
+
+def test_the_warmup_of_the_authors_code():
+    T, W = 40, 10
+    theirs = [(i / W + (1 - i / W) / 100) if i < W else 0.5 * (1 + np.cos(np.pi * (i - W) / (T - W))) for i in range(T)]
+    ours = schedules.named(f"cosine:warmup={W},lag=1,start=0.01,join=after", T)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_rates_of_the_ends_in_the_units_of_the_base_rate():
+    found = schedules.named("wsd:cooldown=0.3,warmup=5,start_lr=1e-5,final_lr=2e-4", 20, 1e-3)
+    np.testing.assert_array_equal(found, schedules.warmup(schedules.wsd(20, 0.3, final=0.2), 5, start=0.01))
+    with pytest.raises(ValueError, match="start_lr must come with the base learning rate lr"):
+        schedules.named("wsd:warmup=5,start_lr=1e-5", 20)
+
+
+@pytest.mark.parametrize("shape", schedules.SHAPES)
+def test_cooldown_shapes_are_those_of_haegele_et_al(shape):
+    n, e = 50, 0.1
+    x = np.arange(n) / n
+    line, wave = e + (1 - e) * (1 - x), e + (1 - e) * 0.5 * (1 + np.cos(np.pi * x))
+    written = {
+        "linear": line,
+        "1-sqrt": e + (1 - e) * (1 - np.sqrt(x)),
+        "cosine": wave,
+        "mirror-cosine": 2 * line - wave,
+        "square": e + (1 - e) * (1 - x**2),
+        "exponential": e**x,
+    }
+    found = schedules.named(f"wsd:cooldown=0.5,shape={shape},final={e}", 2 * n)
+    np.testing.assert_allclose(found[n:], written[shape], rtol=1e-12)
+    assert (found[: n + 1] == 1).all()

@@ -20,6 +20,7 @@ import lastiterate
 from lastiterate import _extras
 
 GROUPS = {
+    "schedules": ("schedule",),
     "theory": ("bound", "extend", "transfer", "optimal", "refine"),
     "logs": ("log", "predict"),
     "training": ("train", "sweep", "tokenize"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+WHOSE = {"authors' logs": "Authors' 124M and 210M runs", "own runs": "This repository's runs", "theory": "Theory"}
 FAR = 10  # times the best rate, and below it: what is further away is in other units
 
 if TYPE_CHECKING:  # NumPy is imported by the commands that need it
@@ -34,6 +35,39 @@ def grad_norms(args, T):
 
     norms = logs.norms(args.grad_norms, args.column, fill=True)
     return np.interp(np.linspace(0, 1, T), np.linspace(0, 1, norms.size), norms)
+
+
+def add_steps(parser, name: str = "steps", tokens: str = "tokens", about: str = "T", required: bool = False, **options):
+    """Options for a number of steps, or for a budget of tokens instead."""
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument(f"--{name}", type=int, help=about, **options)
+    group.add_argument(f"--{tokens}", type=float, metavar="N", help="or: tokens instead of steps, such as 2.5e9")
+    if not any(action.dest == "batch_tokens" for action in parser._actions):
+        parser.add_argument(
+            "--batch-tokens", type=int, metavar="B", help="tokens of a step, all processes and accumulation in it"
+        )
+
+
+def steps(args, *names: tuple[str, str]) -> list[int | None]:
+    """Numbers of steps of the options, given or made from tokens; a pair of names each, of steps and of tokens.
+
+    Raises:
+        ValueError: for tokens without --batch-tokens, or that without tokens.
+    """
+    found = []
+    for name, tokens in names:
+        budget = getattr(args, tokens.replace("-", "_"))
+        if budget is not None and args.batch_tokens is None:
+            raise ValueError(f"{tokens} must come with --batch-tokens, the tokens of a step, got {budget:g} alone")
+        if budget is None:
+            found.append(getattr(args, name.replace("-", "_")))
+        else:
+            from lastiterate import schedules
+
+            found.append(schedules.steps_of(budget, args.batch_tokens, tokens))
+    if args.batch_tokens is not None and all(getattr(args, tokens.replace("-", "_")) is None for _, tokens in names):
+        raise ValueError(f"batch-tokens must come with --{names[0][1]}, got {args.batch_tokens} alone")
+    return found
 
 
 def add_units(parser, tuned: bool = True):
@@ -69,11 +103,11 @@ def unit(args, best: float | None) -> float | None:
     return args.lr / best
 
 
-def tuned_schedule(spec: str, steps: int | None) -> NDArray:
+def tuned_schedule(spec: str, steps: int | None, lr: float | None = None) -> NDArray:
     """The schedule that --lr was tuned for, over some steps; one of a file has as many as its file has."""
     from lastiterate import schedules
 
-    return schedules.named(spec, steps if schedules.parse(spec)[0] in schedules.NAMES else None)
+    return schedules.named(spec, None if schedules.is_file(spec) else steps, lr)
 
 
 def within_reach(name: str, rate: float, best: float, what: str) -> float:
@@ -123,6 +157,20 @@ def _columns(path: str) -> dict[str, list[float]]:
             except (TypeError, ValueError):
                 raise ValueError(f"sweep must have a number in column {name} of every row of {path}, got {row[name]!r}") from None
     return found
+
+
+def evidence(command: str) -> str:
+    """One line: what runs say of a command's advice, both ways, from the claims of this repository (`companion.evidence`)."""
+    import json
+    from importlib import resources
+
+    found = json.loads((resources.files("lastiterate.cli") / "evidence.json").read_text(encoding="utf-8"))[command]
+    said: dict[str, list[str]] = {}
+    for claim in found:
+        low, high = (number(pick(claim["measured"]), 2) for pick in (min, max))
+        values = low if low == high else f"{low} to {high}"
+        said.setdefault(WHOSE[claim["data"]], []).append(f"{claim['says']}: {claim['verdict']} ({values})")
+    return "Evidence: " + ". ".join(f"{whose}: {'; '.join(words)}" for whose, words in said.items()) + "."
 
 
 def number(value: float, digits: int = 5) -> str:

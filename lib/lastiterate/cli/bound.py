@@ -12,7 +12,7 @@ EXAMPLE = "lastiterate bound wsd:cooldown=0.2 linear cosine --steps 10000"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("schedules", nargs="+", metavar="SCHEDULE", help="such as wsd:cooldown=0.2,shape=1-sqrt, or a CSV file")
-    parser.add_argument("--steps", type=int, help="T; not needed for CSV files")
+    _shared.add_steps(parser, about="T; not needed for CSV files")
     parser.add_argument("--lr", type=float, help="a base learning rate in units of D/G, to see Ω at it, too")
     parser.add_argument("--out", help="CSV file for Ω at every step, at --lr or else at the best rate")
     _shared.add_norms(parser)
@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
     if at:
         _check.real("lr", args.lr, 0.0, open_low=True)
     rows, eta, G, lr = [], np.ones(1), 1.0, 1.0
+    (T,) = _shared.steps(args, ("steps", "tokens"))
     for spec in args.schedules:
-        eta = schedules.named(spec, args.steps)
+        eta = schedules.named(spec, T)
         G = _shared.grad_norms(args, eta.size)
         lr, best = bounds.optimal_lr(eta, G, args.D)
         at_lr = [bounds.omega(args.lr * eta, G, args.D, eta.size)] if at else []

@@ -13,8 +13,9 @@ FEW = 0.05  # of a run at the full rate: below that there is hardly a checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--from", dest="start", type=int, required=True, metavar="T1", help="steps that the run was tuned for")
-    parser.add_argument("--to", type=int, required=True, metavar="T2", help="steps that it shall have")
+    about = "steps that the run was tuned for"
+    _shared.add_steps(parser, "from", "from-tokens", about, required=True, dest="start", metavar="T1")
+    _shared.add_steps(parser, "to", "to-tokens", "steps that it shall have", required=True, metavar="T2")
     parser.add_argument("--have", metavar="STEP", help="step of the checkpoint, or final; default the last before its cooldown")
     parser.add_argument("--tuned", metavar="SPEC", help="its schedule; default wsd with the three options below")
     parser.add_argument("--cooldown", type=float, help="cooldown fraction, of the run and of the plans; default 0.2")
@@ -29,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from lastiterate import _check, bounds, continuation, design, schedules, transfer
 
-    T1 = _check.steps("from", args.start)
-    T2 = _check.steps("to", args.to, T1 + 1)
+    T1, T2 = _shared.steps(args, ("start", "from-tokens"), ("to", "to-tokens"))
+    T1 = _check.steps("from", T1)
+    T2 = _check.steps("to", T2, T1 + 1)
     spec, cooldown, shape = _schedule(args)
-    eta = _shared.tuned_schedule(spec, T1)
+    eta = _shared.tuned_schedule(spec, T1, args.lr)
     if eta.size != T1:
         raise ValueError(f"tuned must have the {T1:,} steps of --from, got {eta.size:,} in {spec}")
     switch, (name, own) = continuation.full(eta), schedules.parse(spec)
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"With T^-0.5 the factor would be {flat.rate:.3f}."] if flat else []
     lines.append(_recommended(choice, feasible[choice], spec, max(have, switch), have))
     print("\n".join(lines))
+    print(_shared.evidence("extend"))
     if out:
         schedules.write_csv(out, plans[choice].eta, tuned * unit if unit else None)
         print(f"written: {out}")

@@ -14,7 +14,7 @@ ROUNDING = 1e-12  # relative gap that is none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, required=True, help="T")
+    _shared.add_steps(parser, required=True)
     _shared.add_units(parser)
     parser.add_argument("--tuned-steps", type=int, metavar="T1", help="steps that --lr was tuned for; default T")
     parser.add_argument("--prefix", metavar="CSV", help="schedule of the steps that were taken already, times --rate")
@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
 
     from lastiterate import _check, bounds, design, schedules
 
-    T, given = _check.steps("steps", args.steps), _given(args)
-    tuned = None if args.tuned is None else _shared.tuned_schedule(args.tuned, args.tuned_steps or T)
+    T = args.steps = _check.steps("steps", *_shared.steps(args, ("steps", "tokens")))
+    given = _given(args)
+    tuned = None if args.tuned is None else _shared.tuned_schedule(args.tuned, args.tuned_steps or T, args.lr)
     best = None if tuned is None else bounds.optimal_lr(tuned, _shared.grad_norms(args, tuned.size), args.D)[0]
     unit = _shared.unit(args, best)
     if unit is None and given:
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(_shared.columns(rows)))
     if tuned is not None:
         print(f"\nUnits: {args.lr:g} is taken for the best rate of {args.tuned} over {tuned.size:,} steps (--tuned-steps).")
+    print(("" if tuned is not None else "\n") + _shared.evidence("optimal"))
     if out:
         schedules.write_csv(out, eta, more["lr"] * scale if unit else None)
         print(f"written: {out}")

@@ -21,7 +21,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--schedule", action="append", default=[], metavar="SPEC", help="such as wsd:cooldown=0.1,warmup=300; repeat"
     )
-    parser.add_argument("--steps", type=int, help="T of the schedules; by default that of the longest log")
+    _shared.add_steps(parser, about="T of the schedules; by default that of the longest log")
     parser.add_argument("--lr", type=float, help="their peak rate; by default the highest of the logs")
     parser.add_argument("--loss", metavar="COLUMN", help="column with the losses; by default val_loss, or else train_loss")
     parser.add_argument("--rate", metavar="COLUMN", help="column with the learning rates; by default lr")
@@ -58,8 +58,9 @@ def run(args):
     except ValueError as error:
         raise ValueError(f"{', '.join(dict.fromkeys(Path(path).name for path in args.logs))}: {error}") from None
     peak = fits[args.law].unit if args.lr is None else args.lr
-    T = args.steps or max(lr.size for lr, _, _ in curves)
-    asked = {spec: peak * schedules.named(spec, None if Path(spec).suffix == ".csv" else T) for spec in args.schedule}
+    (T,) = _shared.steps(args, ("steps", "tokens"))
+    T = T or max(lr.size for lr, _, _ in curves)
+    asked = {spec: peak * schedules.named(spec, None if schedules.is_file(spec) else T, peak) for spec in args.schedule}
     if args.best is not None:
         best, *_ = laws.best_schedule(fits[args.law], T, peak, other_schedules.warmup_of(curves[0][0]))
         asked[f"best for {args.law}"] = best

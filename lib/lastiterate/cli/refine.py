@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"schedule  {eta.size:,} steps, peak at step {peak:,}, above half of it from {above[0]:,} to {above[-1]:,}")
     print(f"guarantee {refined / linear:.3f} times that of linear decay (for SGD with norms like these)")
     print(f"written   {out}, {picture}" if drawn else f'written   {out} (a picture needs pip install "lastiterate[plots]")')
+    print(_shared.evidence("refine"))
     return 0
 
 

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from lastiterate.trainer import config as settings
 
     given = {name: value for name in settings.OPTIONS if (value := getattr(args, name)) is not None}
-    eta, about = settings.make_schedule(args.schedule, _steps(args, given), **_given_parameters(args))
+    parameters = _given_parameters(args)
+    eta, about = settings.make_schedule(args.schedule, _steps(args, given), lr=given.get("lr"), **parameters)
     config, rates = settings.configure(eta, about, **given)
     machine.need_device(config)
     out = Path("build") / "train" / f"{settings.run_name(config)}.parquet" if args.out is None else Path(args.out)
@@ -92,7 +93,7 @@ def _given_parameters(args):
     for key in _parameters():
         if words := getattr(args, key):
             text = words[0] if len(words) == 1 and key != "milestones" else f"[{','.join(words)}]"
-            found |= schedules.parse(f"{name}:{key}={text}")[1] if name in schedules.NAMES else {key: text}
+            found |= {key: text} if schedules.is_file(name) else schedules.parse(f"{name}:{key}={text}")[1]
     return found
 
 
@@ -102,6 +103,6 @@ def _steps(args, given):
 
     if args.tokens is not None:
         return steps_for(args.tokens, given.get("preset", "nano"), given.get("batch"), given.get("context"))
-    if args.steps is None and schedules.parse(args.schedule)[0] in schedules.NAMES:
+    if args.steps is None and not schedules.is_file(args.schedule):
         return STEPS
     return args.steps

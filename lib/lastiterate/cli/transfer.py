@@ -11,8 +11,8 @@ EXAMPLE = "lastiterate transfer wsd:cooldown=0.2 linear --steps 10000 --to-steps
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tuned", metavar="FROM", help="schedule whose rate is known")
     parser.add_argument("wanted", metavar="TO", help="schedule whose rate is wanted")
-    parser.add_argument("--steps", type=int, help="steps of the first")
-    parser.add_argument("--to-steps", type=int, help="steps of the second; default the same")
+    _shared.add_steps(parser, about="steps of the first")
+    _shared.add_steps(parser, "to-steps", "to-tokens", "steps of the second; default the same")
     parser.add_argument("--lr", type=float, help="the tuned base learning rate")
     _shared.add_units(parser, tuned=False)
     _shared.add_exponent(parser)
@@ -22,10 +22,11 @@ def run(args: argparse.Namespace) -> int:
     from lastiterate import _check, bounds, schedules, transfer
 
     unit = _shared.unit(args, None if args.lr is None else 1.0)
-    if args.to_steps is not None:
-        _check.steps("to-steps", args.to_steps)
-    eta = schedules.named(args.tuned, args.steps)
-    other = schedules.named(args.wanted, args.steps if args.to_steps is None else args.to_steps)
+    T, to = _shared.steps(args, ("steps", "tokens"), ("to-steps", "to-tokens"))
+    if to is not None:
+        _check.steps("to-steps", to)
+    eta = schedules.named(args.tuned, T, args.lr)
+    other = schedules.named(args.wanted, T if to is None else to)
     exponent, assumed = _shared.exponent(args)
     ratio = transfer.lr_ratio(eta, other, exponent=exponent)
     rates = [1.0 if unit is None else unit, ratio if unit is None else unit * ratio]
@@ -37,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
     lines = [*_shared.columns(rows), "", f"Multiply the rate by {ratio:.4f}.", assumed]
     if exponent != 0.5:
         lines.append(f"With T^-0.5 it would be {transfer.lr_ratio(eta, other):.4f}.")
-    print("\n".join(lines))
+    print("\n".join([*lines, _shared.evidence("transfer")]))
     return 0

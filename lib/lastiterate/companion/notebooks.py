@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lastiterate import _processes
 from lastiterate._files import sweep, write_atomic
-from lastiterate.companion import dependencies, manifest, outputs, report
+from lastiterate.companion import dependencies, evidence, manifest, outputs, report
 from lastiterate.logs import published, sequences
 
 MPL_RUNS = ("cosine_24000", "constant_24000", "wsdcon_9", "wsd_20000_24000", "wsdld_20000_24000", "cosine_72000")
@@ -63,6 +63,7 @@ def make_figures(root: Path) -> int:
     records = report.all_claims(root, listed)
     write_atomic(root / "figures" / "README.md", manifest.gallery(listed).encode())
     write_atomic(root / "figures" / "claims.json", report.claims_file(records).encode())
+    write_atomic(root / "lib" / "lastiterate" / "cli" / "evidence.json", evidence.file(records).encode())
     write_atomic(root / "figures" / "CLAIMS.md", report.claims_page(listed, records).encode())
     print(report.tables(root, listed, failed))
     return 1 if failed else 0

@@ -1,11 +1,12 @@
 """Learning-rate schedules as arrays: functions that make them, functions that change them, to text and other libraries.
 
-`families` has the formulas, `compose` warmup, cooldown and tokens, `spec` names and files, `adapters` PyTorch and optax. All
-their functions are found here: ``schedules.wsd``, ``schedules.warmup``, ``schedules.named``, ``schedules.to_torch``.
+`families` has the formulas, `compose` warmup, cooldown and tokens, `spec` names and files, `tools` other tools' schedules by
+their names, `adapters` PyTorch and optax, `settings` other trainers' flags. What is used every day is found here:
+``schedules.wsd``, ``schedules.warmup``, ``schedules.named``, ``schedules.to_torch``.
 """
 
 from lastiterate.schedules.adapters import to_optax, to_torch
-from lastiterate.schedules.compose import SHAPES, at_tokens, cooldown, warmup
+from lastiterate.schedules.compose import SHAPES, at_tokens, cooldown, join, steps_of, warmup
 from lastiterate.schedules.families import (
     NAMES,
     constant,
@@ -22,7 +23,7 @@ from lastiterate.schedules.families import (
     two_stage,
     wsd,
 )
-from lastiterate.schedules.spec import make, named, parse, read_csv, write_csv
+from lastiterate.schedules.spec import is_file, make, named, parse, read_csv, write_csv
 
 __all__ = [
     "NAMES",
@@ -36,6 +37,8 @@ __all__ = [
     "exponential",
     "inverse_linear",
     "inverse_sqrt",
+    "is_file",
+    "join",
     "linear",
     "make",
     "named",
@@ -44,6 +47,7 @@ __all__ = [
     "polynomial",
     "read_csv",
     "step",
+    "steps_of",
     "to_optax",
     "to_torch",
     "two_stage",

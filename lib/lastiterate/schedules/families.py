@@ -53,18 +53,19 @@ def linear(T: int) -> Array:
     return polynomial(T, 1.0)
 
 
-def polynomial(T: int, power: float = 1.0) -> Array:
-    """Polynomial decay, η_t = ((T + 1 − t)/T)^power.
+def polynomial(T: int, power: float = 1.0, final: float = 0.0) -> Array:
+    """Polynomial decay, η_t = e + (1 − e)·((T + 1 − t)/T)^power.
 
     Args:
         T: number of steps, an integer in 1..10⁸.
         power: exponent, >= 0; 1 is linear decay, 0 is constant.
+        final: value e that step T + 1 would have, in [0, 1].
 
     Returns:
         Array of shape (T,).
 
     Raises:
-        ValueError: on bad T or power.
+        ValueError: on bad T, power or final.
 
     Source: Defazio et al. 2023, figure 3 (comparison schedules).
 
@@ -72,7 +73,8 @@ def polynomial(T: int, power: float = 1.0) -> Array:
     array([1.    , 0.5625, 0.25  , 0.0625])
     """
     T = _check.steps("T", T)
-    return (np.arange(T, 0, -1) / T) ** _check.real("power", power, 0.0)
+    power, final = _check.real("power", power, 0.0), _check.real("final", final, 0.0, 1.0)
+    return final + (1 - final) * (np.arange(T, 0, -1) / T) ** power
 
 
 def cosine(T: int, final: float = 0.0, cycle: float = 1.0) -> Array:
@@ -108,12 +110,12 @@ def wsd(T: int, cooldown: float = 0.2, shape: str = "linear", final: float = 0.0
     """Constant, then a cooldown over the last fraction of the steps ("warmup-stable-decay", its warmup apart).
 
         n = min(⌊c(T + 1)⌋, T),   T₀ = T + 1 − n;   η_t = 1 for t ≤ T₀,   then e + (1 − e)·s((t − T₀)/n)
-        with s(x) = 1 − x ("linear") or 1 − √x ("1-sqrt")
+        with s(x) = 1 − x ("linear"), 1 − √x ("1-sqrt"), and those of the other shapes of `compose.cooldown`
 
     Args:
         T: number of steps, an integer in 1..10⁸.
         cooldown: fraction c in [0, 1]; 0 is constant, 1 with the linear shape is linear decay.
-        shape: "linear" or "1-sqrt".
+        shape: "linear", "1-sqrt", "cosine", "mirror-cosine", "square" or, with a final above 0, "exponential".
         final: value e that step T + 1 would have, in [0, 1].
 
     Returns:

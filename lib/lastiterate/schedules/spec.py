@@ -21,15 +21,19 @@ from lastiterate.schedules import compose, families
 
 RATES = ("lr", "learning_rate", "rate")  # columns that are multiplied by a base rate already
 LONGEST = 10_000  # characters of a spec
+ADDED = ("warmup", "cooldown", "shape", "final", "start", "lag", "join", "start_lr", "final_lr")  # put on any schedule
+WITH = {"warmup": ("start", "lag", "join"), "cooldown": ("shape", "final")}  # what needs which of them
 
 
-def named(spec: str | os.PathLike, T: int | None = None) -> NDArray[np.float64]:
+def named(spec: str | os.PathLike, T: int | None = None, lr: float | None = None) -> NDArray[np.float64]:
     """Schedule by its name and parameters, as on a command line, or from a CSV file.
 
     Args:
-        spec: "linear", "wsd:cooldown=0.2,shape=1-sqrt", "step:milestones=[30,60]" (a name in
-            `families.NAMES`), or a CSV file's path. Every name takes warmup=, and cooldown= where it has none of its own: `make`.
+        spec: "linear", "wsd:cooldown=0.2,shape=1-sqrt", "step:milestones=[30,60]" (a name in `families.NAMES`); one of another
+            tool's, by its names, "hf.cosine:num_warmup_steps=300", "CosineAnnealingLR:T_max=900" (`tools.TOOLS` has them); or a
+            CSV file's path. Every name takes what `make` puts on it: warmup=, cooldown=, and how.
         T: number of steps; may be left out for a file, whose length it must have otherwise.
+        lr: base learning rate γ > 0; only needed where a parameter is a learning rate, such as final_lr=3e-5.
 
     Returns:
         Array of shape (T,).
@@ -41,12 +45,14 @@ def named(spec: str | os.PathLike, T: int | None = None) -> NDArray[np.float64]:
 
     >>> named("wsd:cooldown=0.4", 9)[-3:]
     array([0.75, 0.5 , 0.25])
+    >>> named("cosine:warmup=2,join=after,final_lr=1e-4", 5, lr=1e-3).round(3)
+    array([0.5  , 1.   , 0.868, 0.55 , 0.232])
     """
     name, parameters = parse(spec)
-    if name in families.NAMES:
+    if not name.lower().endswith(".csv"):
         if T is None:
             raise ValueError(f"T must be given for schedule {name!r}: the number of steps")
-        return make(name, T, parameters)
+        return make(name, T, parameters, lr)
     T = None if T is None else _check.steps("T", T)
     eta = read_csv(name)
     if T is not None and eta.size != T:
@@ -54,14 +60,28 @@ def named(spec: str | os.PathLike, T: int | None = None) -> NDArray[np.float64]:
     return eta
 
 
-def make(name: str, T: int, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Schedule of a family in `families.NAMES`, with its parameters as a dict; `named` of what `parse` gives.
+def is_file(spec: str | os.PathLike) -> bool:
+    """Whether a schedule as `named` takes it is a file, which has its own number of steps.
+
+    >>> is_file("mine.csv"), is_file("wsd:cooldown=0.2")
+    (True, False)
+    """
+    return parse(spec)[0].lower().endswith(".csv")
+
+
+def make(name: str, T: int, parameters: Mapping[str, Any], lr: float | None = None) -> NDArray[np.float64]:
+    """Schedule of a family, or of another tool, with its parameters as a dict; `named` of what `parse` gives.
 
     Args:
-        name: in `families.NAMES`.
+        name: in `families.NAMES`, or what `tools.find` finds.
         T: number of steps, an integer >= 1.
-        parameters: of the family; and `warmup`, in steps or as a fraction of T below 1, and `cooldown`, `shape` and `final` of a
-            cooldown where the family has no parameter of that name.
+        parameters: of the family, and what is put on it where it has no parameter of that name:
+            `warmup`, in steps or as a fraction of T below 1, with the `start` and `lag` of `compose.warmup`;
+            `join` = "under" (the default: the schedule runs from the first step on, and is multiplied by the warmup) or "after"
+            (it has the steps from the first at the full rate on alone, see `compose.join`);
+            `cooldown`, as a fraction of the schedule's steps, with its `shape` and `final`;
+            `start_lr` and `final_lr` instead of `start` and `final`, as learning rates.
+        lr: base learning rate γ > 0, for parameters that are learning rates.
 
     Returns:
         Array of shape (T,).
@@ -72,23 +92,75 @@ def make(name: str, T: int, parameters: Mapping[str, Any]) -> NDArray[np.float64
     >>> make("inverse_sqrt", 4, {"warmup": 2, "cooldown": 0.4}).round(3)
     array([0.5  , 0.707, 0.577, 0.25 ])
     """
-    T, family = _check.steps("T", T), getattr(families, _check.choice("name", name, families.NAMES))
-    own, known = inspect.signature(family).parameters, _known(name)
+    name = _name(name) or _check.choice("name", name, families.NAMES)
+    T, own, known = _check.steps("T", T), _own(name), _known(name)
     if not isinstance(parameters, Mapping):
         raise ValueError(f"parameters must be a dict, such as {{}}, got {_check.shown(parameters)}")
     for parameter in parameters:
         if parameter not in known:
             raise ValueError(f"schedule {name!r} has no parameter {_check.shown(parameter)}; it has {', '.join(known)}")
-    for parameter, about in own.items():
-        if parameter != "T" and about.default is about.empty and parameter not in parameters:
+    given = _in_units(parameters, lr)
+    for parameter, default in own.items():
+        if default is inspect.Parameter.empty and parameter not in given:
             raise ValueError(f"schedule {name!r} must have a parameter {parameter!r}, such as {name}:{parameter}=…")
-    eta = family(T, **{k: v for k, v in parameters.items() if k in own})
-    added = {k: v for k, v in parameters.items() if k not in own and k != "warmup"}
-    if added:
-        if "cooldown" not in added:
-            raise ValueError(f"{next(iter(added))} must come with a cooldown, such as {name}:cooldown=0.2,{next(iter(added))}=…")
+    added = {k: v for k, v in given.items() if k not in own}
+    for needed, more in WITH.items():
+        if needed not in added and needed not in own and (found := [k for k in more if k in added]):
+            raise ValueError(f"{found[0]} must come with a {needed}, such as {name}:{needed}=0.2,{found[0]}=…")
+    steps = warmup_steps(added.get("warmup", 0), T)
+    start, lag = added.get("start", 0.0), added.get("lag", 0)
+    after = _check.choice("join", added.get("join", "under"), ("under", "after")) == "after" and steps > 0
+    n = T - (steps - 1 + _check.integer("lag", lag, 0, 1)) if after else T
+    if n < 1:
+        raise ValueError(f"warmup must leave a step of the {T} for the schedule that joins after it, got {steps} with lag={lag}")
+    eta = _family(name, n, {k: v for k, v in given.items() if k in own}, lr)
+    if "cooldown" in added:
         eta = compose.cooled(eta, added["cooldown"], added.get("shape", "linear"), added.get("final", 0.0))
-    return compose.warmup(eta, warmup_steps(parameters.get("warmup", 0), T))
+    return (compose.join if after else compose.warmup)(eta, steps, start, lag)
+
+
+def _in_units(parameters, lr):
+    """Parameters with start_lr and final_lr as start and final."""
+    found = dict(parameters)
+    for name in ("start", "final"):
+        if f"{name}_lr" not in found:
+            continue
+        if name in found:
+            raise ValueError(f"{name} and {name}_lr must not both be given")
+        rate = _check.real(f"{name}_lr", found.pop(f"{name}_lr"), 0.0)
+        if lr is None:
+            raise ValueError(f"{name}_lr must come with the base learning rate lr, in whose units it is, got {rate!r} alone")
+        if rate > _check.real("lr", lr, 0.0, open_low=True):
+            raise ValueError(f"{name}_lr must be at most the base learning rate {lr:g}, got {rate!r}")
+        found[name] = rate / lr
+    return found
+
+
+def _family(name, T, given, lr):
+    """The schedule itself."""
+    if name in families.NAMES:
+        return getattr(families, name)(T, **given)
+    from lastiterate.schedules import tools  # here: few need it, and commands start faster without
+
+    return tools.rates(name, T, given, lr)
+
+
+def _own(name):
+    """A family's own parameters and their defaults."""
+    if name in families.NAMES:
+        return {k: p.default for k, p in inspect.signature(getattr(families, name)).parameters.items() if k != "T"}
+    from lastiterate.schedules import tools
+
+    return tools.parameters(name)
+
+
+def _name(name):
+    """A family's name, or another tool's schedule in full; None for neither."""
+    if name in families.NAMES or not isinstance(name, str) or not name:
+        return name if name in families.NAMES else None
+    from lastiterate.schedules import tools
+
+    return tools.find(name[:200])
 
 
 def warmup_steps(warmup: float, T: int) -> int:
@@ -106,7 +178,7 @@ def warmup_steps(warmup: float, T: int) -> int:
 
 
 def parse(spec: str | os.PathLike) -> tuple[str, dict[str, Any]]:
-    """(name, parameters) of a schedule as `named` takes it; the name is in `families.NAMES`, or a CSV file's.
+    """(name, parameters) of a schedule as `named` takes it; the name is in `families.NAMES`, a tool's in full, or a CSV file's.
 
     >>> parse("wsd:cooldown=0.2,shape=1-sqrt"), parse("step:milestones=[30,60]")
     (('wsd', {'cooldown': 0.2, 'shape': '1-sqrt'}), ('step', {'milestones': [30, 60]}))
@@ -116,11 +188,14 @@ def parse(spec: str | os.PathLike) -> tuple[str, dict[str, Any]]:
     spec = str(spec)
     if len(spec) > LONGEST:
         raise ValueError(f"schedule must have at most {LONGEST:,} characters, got {len(spec):,}: {_check.shown(spec)}")
-    name, _, rest = spec.partition(":")
-    if name not in families.NAMES:
-        if not spec.lower().endswith(".csv"):
-            raise ValueError(f"schedule must be one of {', '.join(families.NAMES)}, or a CSV file, got {_check.shown(spec)}")
+    word, _, rest = spec.partition(":")
+    if word not in families.NAMES and spec.lower().endswith(".csv"):
         return spec, {}
+    name = _name(word)
+    if name is None:
+        known = ", ".join(families.NAMES)
+        said = f"schedule must be one of {known}, or a CSV file, got {_check.shown(spec)}"
+        raise ValueError(f"{said}; another tool's are written hf.cosine, torch.StepLR, …")
     known, parameters = _known(name), {}
     for part in re.split(r",(?![^\[]*\])", rest) if rest.strip() else ():  # at commas that are not in brackets
         key, equals, text = (word.strip() for word in part.partition("="))
@@ -136,8 +211,10 @@ def parse(spec: str | os.PathLike) -> tuple[str, dict[str, Any]]:
 
 def _known(name: str) -> list[str]:
     """Parameters that a family takes in a spec: its own, and those of a warmup and a cooldown that are put on it."""
-    own = [p for p in inspect.signature(getattr(families, name)).parameters if p != "T"]
-    more = ["warmup"] if "cooldown" in own else ["warmup", "cooldown", "shape", "final"]
+    own = list(_own(name))
+    more = [p for p in ADDED if not (p in ("shape",) and "cooldown" in own)]
+    if "cooldown" in own and "final" not in own:
+        more = [p for p in more if p not in ("final", "final_lr")]
     return own + [p for p in more if p not in own]
 
 

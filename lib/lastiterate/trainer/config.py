@@ -60,6 +60,7 @@ RECIPES = {
     "210m": {"lr": 1e-3, "batch": 200, "micro_batch": 50, "warmup": 300, "eval_every": 500, "eval_sequences": 1000},
 }
 FREE = {"schedule", "lr", "horizon", "warmup", "log_every"}  # a branch may differ in them, as long as the rates so far agree
+RAMPS = frozenset({"start", "lag", "join", "start_lr"})  # of a spec, that make another warmup than a config's
 ALWAYS_NAMED = ("cooldown", "shape", "rho", "power")  # parameters of schedules that are in a run's name even as defaults
 
 
@@ -223,16 +224,18 @@ def _checked(name, value):
     return _check.choice(name, value, limits["among"]) if limits else value
 
 
-def make_schedule(spec: str, T: int | None = None, /, **parameters: Any) -> tuple[np.ndarray, dict]:
+def make_schedule(spec: str, T: int | None = None, /, lr: float | None = None, **parameters: Any) -> tuple[np.ndarray, dict]:
     """A schedule by its name, or from a file, and what to record of it.
 
     Args:
         spec: as `schedules.named` takes it: a name, with parameters after a colon, or a CSV file.
         T: number of steps; may be left out for a file.
+        lr: base learning rate, for parameters that are learning rates, such as final_lr.
         **parameters: of the schedule, that are not in the spec.
 
     Returns:
-        (eta, attributes), for `configure`; a `warmup` is in the attributes, and not yet in eta.
+        (eta, attributes), for `configure`; a plain `warmup` is in the attributes, and not yet in eta. Another tool's schedule,
+        and one whose warmup has a start, a lag or its schedule after it, has its warmup in eta, and 0 in the attributes.
 
     Raises:
         ValueError: for an unknown schedule or parameter (the known ones are listed), one given twice, a file of another length.
@@ -249,12 +252,16 @@ def make_schedule(spec: str, T: int | None = None, /, **parameters: Any) -> tupl
     if twice := sorted(found.keys() & parameters.keys()):
         raise ValueError(f"{twice[0]} must be given once, got it in the schedule {spec!r} and beside it")
     found |= parameters
-    if name not in schedules.NAMES:
+    if schedules.is_file(name):
         if found:
             raise ValueError(f"a schedule from a file has no parameter {next(iter(found))!r}")
         return schedules.named(name, T), {"scheduler": Path(name).stem}
-    T, warmup = _check.integer("T", T), found.pop("warmup", None)
-    eta = schedules.make(name, T, found)
+    T = _check.integer("T", T)
+    if name not in schedules.NAMES or (RAMPS - _parameters(name).keys()) & found.keys():
+        eta, ramp = schedules.make(name, T, found, lr), found.pop("warmup", 0)
+        return eta, {"scheduler": name} | found | {"ramp_steps": warmup_steps(ramp, T), "warmup": 0}
+    warmup = found.pop("warmup", None)
+    eta = schedules.make(name, T, found, lr)
     attributes = {"scheduler": name} | {k: p.default for k, p in _parameters(name).items() if k != "T"} | found
     return eta, attributes if warmup is None else attributes | {"warmup": warmup_steps(warmup, T)}
 
