@@ -3,12 +3,14 @@
 import json
 
 COMMANDS = {  # ids of claims, in the order in which they are told; an id that no notebook has is passed over
-    "transfer": ("fig12-gap", "advice-exponent-gpt", "fig12-gap-own", "guide-transfer-short-run"),
+    "transfer": ("fig12-gap", "advice-exponent-gpt", "fig12-gap-own", "advice-ratio", "guide-transfer-short-run"),
     "extend": (
         "fig10-lower-is-better",
         "conf-adapted-cooldown",
         "fig10-lower-is-better-own",
         "conf-adapted-cooldown-own",
+        "advice-lower-pico",
+        "advice-longer-pico",
         "advice-lower-convex",
         "advice-longer-convex",
     ),
