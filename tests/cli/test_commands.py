@@ -84,6 +84,32 @@ def test_extend_does_not_recommend_what_needs_an_earlier_checkpoint(capsys):
     assert "Recommended: keep the rate, and cool down over the last 74.8%, after step 30,243" in out
 
 
+def test_extend_with_a_peak_that_is_not_1(capsys):
+    words = ["extend", "--from", "100", "--to", "300", "--have", "100"]
+    high = said(capsys, *words, "--tuned", "OneCycleLR:max_lr=4e-3,total_steps=100", "--lr", "1e-3")
+    same = said(capsys, *words, "--tuned", "OneCycleLR:max_lr=4e-3,total_steps=100", "--lr", "4e-3")
+    assert plans(high) == plans(same)
+    assert plans(high)["same rate and cooldown"][1] == "0.004"
+
+
+def test_extend_takes_its_options_to_the_last_digit(capsys):
+    out = said(capsys, "extend", "--from", "1300000", "--to", "1400000", "--warmup", "1234567", "--cooldown", "0.1234567")
+    assert "wsd:cooldown=0.1234567,warmup=1234567," in out
+    out = said(capsys, "extend", "--from", "500", "--to", "1200", "--tuned", "wsd:cooldown=0.2,final_lr=1e-4", "--lr", "1e-3")
+    assert "cooldowns end at zero" in out
+
+
+def test_a_sweep_that_is_no_table_of_one(capsys, tmp_path):
+    for content, told in (
+        (b"lr;horizon;loss\n1;2;3\n", "it has 'lr;horizon;loss'"),
+        (b"\xff\xfe\0", "in UTF-8"),
+        (b"", "no rows"),
+    ):
+        (tmp_path / "s.csv").write_bytes(content)
+        assert cli.main(["transfer", "wsd", "wsd", "--steps", "9", "--sweep", str(tmp_path / "s.csv")]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_extend_from_the_end_alone(capsys, tmp_path):
     file = tmp_path / "next.csv"
     out = said(capsys, "extend", "--from", "500", "--to", "1200", "--have", "final", "--out", str(file))

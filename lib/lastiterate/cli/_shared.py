@@ -133,7 +133,7 @@ def exponent(args) -> tuple[float, str]:
         if args.exponent is None:
             return 0.5, "Assumed: best rates fall like T^-0.5 with the horizon (constant gradient norms); --sweep measures it."
         transfer.assumed_norms(1, args.exponent)
-        return args.exponent, f"Assumed: best rates fall like T^-{args.exponent:g} with the horizon."
+        return args.exponent, f"Assumed: best rates fall like T^{0 - args.exponent:g} with the horizon."
     if args.exponent is not None:
         raise ValueError("exponent and sweep must not both be given")
     P, low, high = transfer.horizon_exponent(_columns(args.sweep))
@@ -148,8 +148,14 @@ def _columns(path: str) -> dict[str, list[float]]:
     import csv
 
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+        try:
+            rows = list(csv.DictReader(file))
+        except (UnicodeDecodeError, csv.Error):
+            raise ValueError(f"sweep must be a CSV file in UTF-8, got {path!r}") from None
     found = {name: [] for name in ("lr", "horizon", "loss", "final_val_loss", "final_loss") if rows and name in rows[0]}
+    if not {"lr", "horizon"} <= set(found) or len(found) < 3:
+        has = ", ".join(repr(str(name)[:30]) for name in rows[0]) if rows else "no rows"
+        raise ValueError(f"sweep must have the columns lr, horizon and loss in {path}, separated by commas; it has {has}")
     for row in rows:
         for name, values in found.items():
             try:

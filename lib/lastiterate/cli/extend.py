@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     eta = _shared.tuned_schedule(spec, T1, args.lr)
     if eta.size != T1:
         raise ValueError(f"tuned must have the {T1:,} steps of --from, got {eta.size:,} in {spec}")
+    peak = max(1.0, float(eta.max()))  # above 1 with some tools' schedules, whose own peak it is; plans have 1
+    eta = eta / peak
     switch, (name, own) = continuation.full(eta), schedules.parse(spec)
     if name == "wsd":  # the first step of its cooldown is at the full rate still
         switch = max(1, min(_check.floor((1 - own.get("cooldown", 0.2)) * T1), switch))
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     exponent, assumed = _shared.exponent(args)
     norms = transfer.assumed_norms(T1, exponent), transfer.assumed_norms(T2, exponent)
     tuned = bounds.optimal_lr(eta, norms[0])[0]
-    unit = _shared.unit(args, None if args.lr is None else tuned)
+    unit = _shared.unit(args, None if args.lr is None else tuned / peak)
 
     plans = continuation.plans(eta, T2, have, cooldown, shape, norms[1], switch)
     omega = {name: bounds.omega(tuned * plan.eta, norms[1], horizons=T2) for name, plan in plans.items()}
@@ -84,9 +86,9 @@ def _schedule(args):
     fraction = args.cooldown if args.cooldown is None else _check.real("cooldown", args.cooldown, 0.0, 1.0)
     if args.tuned is None:
         c, shape = 0.2 if fraction is None else fraction, args.shape or "linear"
-        spec = f"wsd:cooldown={c:g}" + (f",shape={shape}" if args.shape else "")
+        spec = f"wsd:cooldown={c!r}".removesuffix(".0") + (f",shape={shape}" if args.shape else "")
         if args.warmup is not None:
-            spec += f",warmup={args.warmup:g}"
+            spec += f",warmup={args.warmup!r}".removesuffix(".0")
     else:
         if args.warmup is not None:
             raise ValueError("warmup must not be given with --tuned, whose own it is: SPEC,warmup=…")
@@ -115,6 +117,8 @@ def _have(text, T1, default):
 
 def _words(args, spec, T1, T2, have, switch, plans):
     """What is asked, and what of it cannot be had or is not covered, before any number."""
+    from lastiterate import schedules
+
     what = "its end" if have == T1 else f"its checkpoint of step {have:,}"
     lines = [f"A run with {spec}, tuned for {T1:,} steps, goes on to {T2:,} steps from {what}."]
     if args.have is None:
@@ -125,6 +129,8 @@ def _words(args, spec, T1, T2, have, switch, plans):
         lines.append("The rate has fallen there already: the bound covers that, the authors' runs do not.")
     elif have < switch:
         lines.append(f"Until step {switch:,} it keeps its schedule, but for a cooldown that begins before.")
+    if {"final", "final_lr"} & set(schedules.parse(spec)[1]):
+        lines.append("The plans' cooldowns end at zero, whatever the run's own ends at.")
     early = [f"{name} needs a checkpoint of step {plan.needs:,}" for name, plan in plans.items() if plan.needs < have]
     if early:
         lines.append(f"Not possible from there: {', '.join(early)}.")
