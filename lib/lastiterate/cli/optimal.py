@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
 
     from lastiterate import _check, bounds, design, schedules
 
-    T = args.steps = _check.steps("steps", *_shared.steps(args, ("steps", "tokens")))
+    (asked,) = _shared.steps(args, ("steps", "tokens"))
+    T = args.steps = _check.steps("steps", asked)
     given = _given(args)
     tuned = None if args.tuned is None else _shared.tuned_schedule(args.tuned, args.tuned_steps or T, args.lr)
     best = None if tuned is None else bounds.optimal_lr(tuned, _shared.grad_norms(args, tuned.size), args.D)[0]

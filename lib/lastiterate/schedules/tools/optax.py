@@ -90,7 +90,8 @@ def warmup_exponential_decay_schedule(
 def piecewise_constant_schedule(run: Run, init_value: float, boundaries: list[int], scales: list[float]) -> Array | float:
     """I times the scales whose boundary is ≤ i; optax takes both as one dict, boundaries_and_scales."""
     bounds, factors = _pieces(boundaries, scales)
-    return run.own(init_value * np.cumprod([1.0, *factors])[np.searchsorted(bounds, run.i, side="right")])
+    scale: Array = np.cumprod([1.0, *factors], dtype=np.float64)
+    return run.own(init_value * scale[np.searchsorted(bounds, run.i, side="right")])
 
 
 def piecewise_interpolate_schedule(
