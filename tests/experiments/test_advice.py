@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lastiterate import bounds, logs, schedules, transfer
-from lastiterate.experiments import advice
+from lastiterate.experiments import advice, sweeps
 
 
 @pytest.mark.parametrize("P", [0.1, 0.5, 0.9])
@@ -13,7 +13,7 @@ def test_exponent_of_best_rates_that_fall_like_a_power(P):
     T = np.array([500, 1000, 4000])
     rates = np.geomspace(1e-4, 10.0, 61)
     losses = np.exp(np.log(rates / (3.0 * T[:, None] ** -P)) ** 2)[None]
-    assert advice.exponent(T, advice.best_rates(losses, rates)) == pytest.approx(P, abs=1e-9)
+    assert sweeps.exponent(T, advice.best_rates(losses, rates)) == pytest.approx(P, abs=1e-9)
 
 
 def test_share_of_the_bound_is_that_of_its_values():
@@ -46,8 +46,8 @@ def test_extended_runs_are_paired_by_seed():
 @pytest.mark.parametrize(
     "call, name",
     [
-        (lambda: advice.exponent([1000], [0.1]), "horizons"),
-        (lambda: advice.exponent([1000, 2000], [0.1, -0.1]), "best"),
+        (lambda: sweeps.exponent([1000], [0.1]), "horizons"),
+        (lambda: sweeps.exponent([1000, 2000], [0.1, -0.1]), "best"),
         (lambda: advice.best_rates([[1.0, 2.0]], [0.1, 0.2]), "losses"),
         (lambda: advice.share([3.0], [3.1], [3.0]), "same"),
         (lambda: advice.predicted_share(500, [1.0, -1.0]), "plan"),

@@ -7,6 +7,7 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
         "fig12-gap": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (logarithm of the ratio: 0.7)",
         "advice-exponent-gpt": "the best rate falls like T^-0.5 with the horizon (exponent)",
         "advice-ratio": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (ratio)",
+        "advice-calibrated-ratio": "a bound with the measured exponent comes nearer to that (further off, in logarithms)",
         "guide-transfer-short-run": "a rate from a run a quarter as long ends lower with the bound's factor (loss gained)",
     },
     "extend": {

@@ -17,27 +17,6 @@ from lastiterate.experiments.sweeps import best_of_each, vertex
 from lastiterate.logs import select
 
 
-def exponent(horizons: ArrayLike, best: ArrayLike) -> float:
-    """P of the line ln γ = a − P ln T through best rates.
-
-    Args:
-        horizons: T, shape (n,), n >= 2, > 0.
-        best: best base learning rates, shape (n,), > 0.
-
-    Raises:
-        ValueError: on a bad argument.
-
-    Source: this project's.
-
-    >>> exponent([1000, 4000], [0.2, 0.1])
-    0.5
-    """
-    T, best = (_check.measured(name, x, 0.0, open_low=True) for name, x in (("horizons", horizons), ("best", best)))
-    if T.size != best.size or np.unique(T).size < 2:
-        raise ValueError(f"horizons must be two or more, one a best rate ({best.size}), got {_check.shown(horizons)}")
-    return round(float(-np.polyfit(np.log(T), np.log(best), 1)[0]), 12)
-
-
 def best_rates(losses: ArrayLike, rates: ArrayLike) -> NDArray[np.float64]:
     """Best base learning rate of each schedule, of losses above their minimum, means over the seeds (`sweeps.vertex`).
 

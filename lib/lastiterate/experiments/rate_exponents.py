@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lastiterate import _check, laws, logs, schedules, transfer
+from lastiterate.experiments.sweeps import exponent
 
 HORIZONS = (15_000, 25_000, 35_000, 50_000)  # of the authors' sweeps
 WIDE = 4.0  # the best rate is sought within e^±4 times the trained one
@@ -62,7 +63,7 @@ def implied(fit: laws.Fit, cooldown: float, horizons: Iterable[int], warmup: flo
     if len(set(T)) < 2:
         raise ValueError(f"horizons must be two or more, got {T}")
     best = [_best_rate(fit, schedules.warmup(schedules.wsd(n, cooldown), round(warmup * n))) for n in T]
-    return float(-np.polyfit(np.log(T), np.log(best), 1)[0])
+    return exponent(T, best)
 
 
 def _best_rate(fit, eta):

@@ -212,9 +212,8 @@ def parse(spec: str | os.PathLike) -> tuple[str, dict[str, Any]]:
 def _known(name: str) -> list[str]:
     """Parameters that a family takes in a spec: its own, and those of a warmup and a cooldown that are put on it."""
     own = list(_own(name))
-    more = [p for p in ADDED if not (p in ("shape",) and "cooldown" in own)]
-    if "cooldown" in own and "final" not in own:
-        more = [p for p in more if p not in ("final", "final_lr")]
+    cooled = {"cooldown", "shape"} | (set() if "final" in own else {"final", "final_lr"})  # what a cooldown of its own leaves out
+    more = [p for p in ADDED if "cooldown" not in own or p not in cooled]
     return own + [p for p in more if p not in own]
 
 
