@@ -9,7 +9,8 @@ EXAMPLE = "lastiterate laws build/laws.csv"
 
 def add_arguments(parser):
     parser.add_argument(
-        "out", help="leaderboard, .csv; the runs that it is made of are beside it, _runs.csv, and are not run again; and so are variants"
+        "out",
+        help="leaderboard, .csv; beside it the runs that it is made of, _runs.csv, which are not run again, and _variants.csv",
     )
     parser.add_argument("--law", action="append", metavar="NAME", help="only these laws; repeat")
 
