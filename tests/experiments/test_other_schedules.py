@@ -53,7 +53,7 @@ def test_outcomes_are_those_of_the_law_that_made_the_run():
     true = laws.Fit(laws.LAWS["bound"], {"L0": 2.5, "A": 0.4, "B": 0.02, "a": 0.5}, total=800.0)
     eta, steps = schedules.wsd(1000, 0.3), np.arange(50, 1001, 50)
     fits = other_schedules.fits([(eta, steps, true.predict(eta, steps))], "bound")
-    assert list(fits) == ["bound", "two_clock", "two_clock_linear", "step_memory", "bound_power"]
+    assert list(fits) == ["bound", "two_clock", "step_memory", "bound_power"]
     table = other_schedules.outcomes(fits, {"shorter": schedules.wsd(800, 0.1), "higher": 2 * schedules.linear(1000)})
     assert table["steps"].tolist() == [800, 1000]
     assert table.loc["shorter", "bound"] == table.loc["shorter", "loss"]

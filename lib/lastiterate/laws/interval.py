@@ -1,15 +1,14 @@
 """How far a predicted final loss may be off: by how much laws that were fitted on the same curves disagree.
 
 The interval is around a law's prediction: FACTOR times half the range of the panel's predictions, and FLOOR of the loss. FACTOR
-was chosen on the tasks CHOSEN of the bench, to hold nine of ten final losses there; the other tasks judge it, by runs that none
-of these has (`experiments.schedule_laws.coverage`). `two_clock_linear` joined the panel later, when the interval of the other
-four held 150 of 177 final losses that judge it. Rates that were never trained are another matter: there the range is widened by
-EXTRAPOLATED, chosen on the small own runs.
+was chosen on the tasks CHOSEN of the bench, as what holds nine of ten final losses there; the other tasks judge it,
+by runs that none of these has (`experiments.schedule_laws.coverage`). Rates that were never trained are another matter: there
+the range is widened by EXTRAPOLATED, chosen on the small own runs.
 """
 
 from collections.abc import Mapping
 
-PANEL = ("two_clock", "two_clock_linear", "step_memory", "bound_power", "bound")
+PANEL = ("two_clock", "step_memory", "bound_power", "bound")
 FACTOR, FLOOR, EXTRAPOLATED = 1.75, 0.002, 4.0
 CHOSEN = ("mpl100", "sch124 horizon", "extend124", "own")
 
@@ -28,7 +27,7 @@ def around(losses: Mapping[str, float], extrapolated: bool = False, law: str = P
     Raises:
         ValueError: where a law of the panel is missing.
 
-    >>> low, high = around({"two_clock": 3.0, "two_clock_linear": 3.0, "step_memory": 3.0, "bound_power": 3.02, "bound": 2.98})
+    >>> low, high = around({"two_clock": 3.0, "step_memory": 3.0, "bound_power": 3.02, "bound": 2.98})
     >>> round(low, 4), round(high, 4)
     (2.959, 3.041)
     """
