@@ -70,7 +70,7 @@ def test_variants_are_the_laws_where_they_say_the_same(runs):
     beside = bench.against(pd.concat([table, pd.read_csv(published.recorded("laws_variants.csv"))]))
     assert set(beside.index) == {*laws.NAMES, *law_variants.VARIANTS}
     assert beside.loc["two_clock", ["chosen", "fresh"]].tolist() == [1, 1]
-    lr, steps, losses = curves_of("two_clock")[1][0]
+    lr, steps, _ = curves_of("two_clock")[1][0]
     path = laws.Path(lr, steps, lr.max(), lr.sum())
     for name, made in (
         ("two_clock_fading", law_variants.two_clocks("", q=0.1)),

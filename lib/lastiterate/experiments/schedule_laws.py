@@ -8,6 +8,7 @@ of it.
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def run(task, law, fit="common", seed=0):
     rows = listed[listed["task"] == _check.choice("task", task, tuple(listed["task"].unique()))]
     train = [behind(row) for row in rows[rows["role"] == "train"].itertuples()]
     name = law.name if isinstance(law, laws.Law) else law
-    maker = {"common": laws.fit} | ({"published": PUBLISHED[name]} if name in PUBLISHED else {})
+    maker: dict[str, Any] = {"common": laws.fit} | ({"published": PUBLISHED[name]} if name in PUBLISHED else {})
     made = maker[_check.choice("fit", fit, tuple(maker))](train, law, seed=seed)
     out = []
     for row in rows[rows["role"] == "test"].itertuples():
