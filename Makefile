@@ -63,7 +63,7 @@ suites: env  ## recompute the convex suite and the small problems in data/ (half
 laws: env  ## recompute data/laws.csv and laws_runs.csv, the bench of schedule laws (a quarter of an hour; can be interrupted)
 	@mkdir -p build
 	@$(RUN) laws build/laws.csv
-	@cp build/laws.csv build/laws_runs.csv data/
+	@cp build/laws.csv build/laws_runs.csv build/laws_variants.csv data/
 	@$(RUN) data --register
 
 bench: env  ## print speeds as ratios to plain baselines

@@ -7,6 +7,8 @@ from lastiterate import laws, schedules
 STEPS = np.arange(200, 4001, 100)
 TRUE = {
     "two_clock": {"L0": 2.5, "A": 0.4, "B": 0.3, "a": 0.5, "c": 0.01},
+    "two_clock_fading": {"L0": 2.5, "A": 0.4, "B": 0.3, "a": 0.5, "c": 0.01},
+    "two_clock_linear": {"L0": 2.5, "A": 0.4, "B": 0.3},
     "step_memory": {"L0": 2.5, "A": 0.4, "B": 0.02, "a": 0.5, "b": 0.9},
     "bound": {"L0": 2.5, "A": 0.4, "B": 0.02, "a": 0.5},
     "bound_power": {"L0": 2.5, "A": 0.4, "B": 0.03, "a": 0.5, "b": 0.8},

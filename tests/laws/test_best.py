@@ -23,7 +23,20 @@ def test_closed_form_is_what_l_bfgs_b_finds(power):
     assert 0 <= loss(closed) - found.fun < 2e-3 * found.fun, "small steps are the limit: T = 60 is near it"
 
 
-@pytest.mark.parametrize("law", ["two_clock", "step_memory", "bound", "bound_power", "annealing", "multi_power", "functional"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        "two_clock",
+        "two_clock_fading",
+        "two_clock_linear",
+        "step_memory",
+        "bound",
+        "bound_power",
+        "annealing",
+        "multi_power",
+        "functional",
+    ],
+)
 def test_blocks_have_the_laws_own_final_loss(law):
     n = np.array([700, 300, 500, 200, 200, 60, 40])
     x = np.array([1.0, 0.9, 0.7, 0.6, 0.5, 0.3, 0.2])
@@ -32,7 +45,10 @@ def test_blocks_have_the_laws_own_final_loss(law):
     assert found.real == pytest.approx(fit.predict(np.repeat(x, n), [2000])[0], abs=2e-4)
 
 
-@pytest.mark.parametrize("law", ["two_clock", "step_memory", "bound", "bound_power", "multi_power", "functional"])
+@pytest.mark.parametrize(
+    "law",
+    ["two_clock", "two_clock_fading", "two_clock_linear", "step_memory", "bound", "bound_power", "multi_power", "functional"],
+)
 def test_no_common_schedule_is_better(law):
     true, _ = curves_of(law)
     lr, loss, more = laws.best_schedule(true, 4000, warmup=100)
@@ -60,7 +76,7 @@ def test_the_annealing_law_wants_a_drop():
 
 def test_bad_input():
     true, _ = curves_of("bound")
-    with pytest.raises(ValueError, match=r"fit must be a laws.Fit of two_clock"):
+    with pytest.raises(ValueError, match=r"fit must be a laws.Fit of two_clock, "):
         laws.best_schedule("bound", 100)
     with pytest.raises(ValueError, match="T must be an integer"):
         laws.best_schedule(true, 5)

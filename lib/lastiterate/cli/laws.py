@@ -9,7 +9,8 @@ EXAMPLE = "lastiterate laws build/laws.csv"
 
 def add_arguments(parser):
     parser.add_argument(
-        "out", help="leaderboard, .csv; the runs that it is made of are beside it, _runs.csv, and are not run again"
+        "out",
+        help="leaderboard, .csv; beside it the runs that it is made of, _runs.csv, which are not run again, and _variants.csv",
     )
     parser.add_argument("--law", action="append", metavar="NAME", help="only these laws; repeat")
 
@@ -20,15 +21,19 @@ def run(args):
 
     _extras.require("pandas", "logs")
     from lastiterate.experiments import schedule_laws as bench
+    from lastiterate.experiments.law_variants import VARIANTS
 
-    out = _shared.output(args.out, ".csv", b"task,law,fit")
+    out = _shared.output(args.out, ".csv", ",".join(bench.TABLE).encode())
     names = tuple(_check.choice("law", name, laws.NAMES) for name in args.law) if args.law else laws.NAMES
-    runs = bench.record(out.with_name(f"{out.stem}_runs.csv"), names)
-    if runs.empty:
-        raise ValueError("no task could be run: none of its logs can be had")
-    table = bench.table(runs)
-    write_atomic(out, table.to_csv(index=False, float_format="%.4g", lineterminator="\n").encode())
-    print("mean absolute error / error of the final loss, in thousandths of a nat")
-    print("\n".join(_shared.columns(bench.leaderboard(table))))
-    print(f"written: {out}")
+    some = {name: laws.LAWS[name] for name in names}
+    tables = {out: some} if args.law else {out: some, out.with_name(f"{out.stem}_variants.csv"): VARIANTS}
+    for path, tried in tables.items():
+        runs = bench.record(path.with_name(f"{path.stem}_runs.csv"), tried)
+        if runs.empty:
+            raise ValueError("no task could be run: none of its logs can be had")
+        table = bench.table(runs)
+        write_atomic(path, table.to_csv(index=False, float_format="%.4g", lineterminator="\n").encode())
+        print("mean absolute error / error of the final loss, in thousandths of a nat")
+        print("\n".join(_shared.columns(bench.leaderboard(table))))
+        print(f"written: {path}")
     return 0

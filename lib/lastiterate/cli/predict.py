@@ -72,7 +72,7 @@ def run(args):
         rows.append([*cells, *(f"{found[name]:.4f}" for name in fits)])
     print("\n".join(_shared.columns(rows)))
     for said in dict.fromkeys(filter(None, table["extrapolated"])):
-        print(f"extrapolated: {said}; the intervals are wider, and were tried on small runs only")
+        print(f"extrapolated: {said}; the intervals are wider, and on small runs held less than nine of ten")
     if out:
         schedules.write_csv(out, np.maximum(best / peak, 0.0), peak)
         print(f"written: {out}")

@@ -47,6 +47,8 @@ REMEDIES = {  # one colour a way of going on with a run, everywhere; linear deca
 }
 LAWS = {  # one colour and one dash pattern a schedule law, everywhere
     "two_clock": ("#1f6f8b", "-"),
+    "two_clock_fading": ("#8c564b", "-"),
+    "two_clock_linear": ("#b5a42e", "-"),
     "two_clock_free": ("#3fa7d6", "--"),
     "step_memory": ("#d08c2d", "-"),
     "bound": ("#111111", "-"),

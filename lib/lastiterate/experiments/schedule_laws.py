@@ -8,12 +8,14 @@ of it.
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lastiterate import _check, laws, logs
 from lastiterate._files import write_atomic
+from lastiterate.experiments.law_variants import VARIANTS
 from lastiterate.laws import curves, interval, multi_power_published, scoring
 from lastiterate.logs import published
 from lastiterate.logs.formats import read_table
@@ -25,15 +27,21 @@ COLUMNS = [
     "task", "law", "fit", "run", "group", "points", "agreement", "objective", "mae", "mae_all", "pred_e", "r2", "worst",
     "bias", "final", "predicted", "extrapolated",
 ]  # fmt: skip
+TABLE = [
+    "task", "law", "fit", "parameters", "floor", "runs", "mae", "mae_low", "mae_high", "mae_all", "final", "bias", "worst", "r2",
+    "pred_e", "tau", "regret", "agreement",
+]  # fmt: skip
 PUBLISHED = {"multi_power": multi_power_published.fit}  # laws with a protocol of their own
-CROSS_RATE = ("sch210", "rates", "own")  # tasks with more than one peak rate; in the last, most were never trained
+FRESH = (  # tasks that were added when the laws and their exponents were settled: nothing was chosen on them
+    "half124", "double124", "low124", "sch60", "sch93", "slim60", "slim93", "slim152", "slim360", "extend210", "pico",
+)  # fmt: skip
 
 
 def tasks():
     """The table of tasks: columns task, role ("train" or "test"), source, run, after.
 
     >>> tasks()["task"].nunique()
-    9
+    20
     """
     return pd.read_csv(published.recorded("laws_tasks.csv"))
 
@@ -98,7 +106,7 @@ def run(task, law, fit="common", seed=0):
 
     Args:
         task: a name in `tasks`.
-        law: a name in `laws.NAMES`.
+        law: a name in `laws.NAMES`, or a Law.
         fit: "common", or "published" for the law's own protocol (PUBLISHED has those that have one).
         seed: of the starts.
 
@@ -114,7 +122,8 @@ def run(task, law, fit="common", seed=0):
     listed = tasks()
     rows = listed[listed["task"] == _check.choice("task", task, tuple(listed["task"].unique()))]
     train = [behind(row) for row in rows[rows["role"] == "train"].itertuples()]
-    maker = {"common": laws.fit} | ({"published": PUBLISHED[law]} if law in PUBLISHED else {})
+    name = law.name if isinstance(law, laws.Law) else law
+    maker: dict[str, Any] = {"common": laws.fit} | ({"published": PUBLISHED[name]} if name in PUBLISHED else {})
     made = maker[_check.choice("fit", fit, tuple(maker))](train, law, seed=seed)
     out = []
     for row in rows[rows["role"] == "test"].itertuples():
@@ -123,7 +132,7 @@ def run(task, law, fit="common", seed=0):
         whole = scoring.errors(predicted, losses)
         out.append(
             {
-                "task": task, "law": law, "fit": fit, "run": row.run, "group": f"{row.source} {lr.size}",
+                "task": task, "law": name, "fit": fit, "run": row.run, "group": f"{row.source} {lr.size}",
                 "points": int(own.sum()), "agreement": made.agreement, "objective": made.objective, "predicted": predicted[-1],
                 "extrapolated": made.extrapolates(lr) is not None,
             } | scoring.errors(predicted[own], losses[own]) | {"mae_all": whole["mae"], "pred_e": whole["pred_e"]}
@@ -138,9 +147,14 @@ def floor(task):
     return float(np.nanmean([scoring.noise_floor(behind(row)[2]) for row in rows.itertuples()]))
 
 
-def record(path, names=laws.NAMES, report=print):
+def record(path, tried=laws.LAWS, report=print):
     """Run every task with every law, and write what `run` returns to a .csv file, after each; what it has already is not run
     again.
+
+    Args:
+        path: of the file.
+        tried: {name: Law}.
+        report: is given a line of text after each.
 
     Tasks whose logs cannot be had are left out, and named.
 
@@ -149,25 +163,25 @@ def record(path, names=laws.NAMES, report=print):
     """
     done = read_table(path, COLUMNS)
     for task in tasks()["task"].unique():
-        for law in names:
+        for law, how in tried.items():
             for fit in ("common", *(("published",) if law in PUBLISHED and task.startswith("mpl") else ())):
                 if ((done["task"] == task) & (done["law"] == law) & (done["fit"] == fit)).any():
                     continue
                 try:
-                    found = run(task, law, fit)
+                    found = run(task, how, fit)
                 except published.DataError as error:
                     print(f"left out: {task}: {error}", file=sys.stderr)
                     break
-                done = _in_order(pd.concat([done, found]) if len(done) else found)
+                done = _in_order(pd.concat([done, found]) if len(done) else found, tried)
                 write_atomic(path, done.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
                 mae, final = 1e3 * found["mae"].mean(), 1e3 * found["final"].abs().mean()
                 report(f"{task}, {law}, {fit}: MAE {mae:.2f}e-3, final {final:.2f}e-3")
     return read_table(path, COLUMNS)
 
 
-def _in_order(runs):
+def _in_order(runs, tried):
     """Rows in the order of tasks and laws, whatever was run first."""
-    order = {name: i for i, name in enumerate([*tasks()["task"].unique(), *laws.NAMES, "common", "published"])}
+    order = {name: i for i, name in enumerate([*tasks()["task"].unique(), *(laws.LAWS | tried), "common", "published"])}
     return runs.sort_values(["task", "law", "fit"], key=lambda column: column.map(order), kind="stable")
 
 
@@ -189,7 +203,7 @@ def table(runs):
         tau, regret = scoring.ranking(rows["predicted"], measured, rows["group"])
         out.append(
             {
-                "task": task, "law": law, "fit": fit, "parameters": len(laws.LAWS[law].parameters),
+                "task": task, "law": law, "fit": fit, "parameters": len((laws.LAWS | VARIANTS)[law].parameters),
                 "floor": floors[task], "runs": len(rows),
                 "mae": rows["mae"].mean(), "mae_low": low, "mae_high": high, "mae_all": rows["mae_all"].mean(),
                 "final": rows["final"].abs().mean(), "bias": rows["bias"].mean(), "worst": rows["worst"].max(),
@@ -197,7 +211,7 @@ def table(runs):
                 "pred_e": rows["pred_e"].mean(), "tau": tau, "regret": regret, "agreement": rows["agreement"].iloc[0],
             }
         )  # fmt: skip
-    return pd.DataFrame(out)
+    return pd.DataFrame(out)[TABLE]
 
 
 def leaderboard(table):
@@ -210,6 +224,26 @@ def leaderboard(table):
         cells = {row.task: f"{1e3 * row.mae:.1f} / {1e3 * row.final:.1f}" for row in mine.itertuples()}
         rows.append([law if fit == "common" else f"{law}, {fit}", *(cells.get(task, "") for task in names)])
     return rows
+
+
+def against(table, law="two_clock"):
+    """Each law's mean absolute error over that of one of them, on the tasks on which exponents were chosen and on FRESH ones.
+
+    Args:
+        table: from `table`; the common fits count.
+        law: the one.
+
+    Returns:
+        DataFrame, a row a law: `parameters`; `chosen` and `fresh`, geometric means over tasks of the ratio; `chosen_lower` and
+        `fresh_lower`, on how many of them it is below 1.
+    """
+    table = table[table["fit"] == "common"]
+    mae = table.pivot(index="law", columns="task", values="mae")
+    out = table.groupby("law")[["parameters"]].first()
+    for name, some in (("chosen", ~mae.columns.isin(FRESH)), ("fresh", mae.columns.isin(FRESH))):
+        ratio = (mae / mae.loc[law]).loc[:, some]
+        out[name], out[f"{name}_lower"] = np.exp(np.log(ratio).mean(axis=1)), (ratio < 1).sum(axis=1)
+    return out
 
 
 def coverage(runs):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lastiterate import _check
+from lastiterate.laws import two_clock_linear
 from lastiterate.laws.fitting import Fit
 
 BLOCKS = 80  # of the program
@@ -179,6 +180,14 @@ def _two_clock(blocks, L0, A, B, a, c, s=0.75, b=0.7):
     return L0 + A * blocks.U(s) ** -a + B * blocks.forgotten(1 / c, 0.5) ** b
 
 
+def _two_clock_fading(blocks, L0, A, B, a, c):
+    return L0 + A * blocks.U(0.75) ** -a + B * (blocks.forgotten(1 / c, 0.5) * blocks.S**-0.1) ** 0.7
+
+
+def _two_clock_linear(blocks, L0, A, B):
+    return _two_clock(blocks, L0, A, B, 0.5, two_clock_linear.STEPS / blocks.length)
+
+
 def _step_memory(blocks, L0, A, B, a, b):
     from scipy.special import digamma
 
@@ -205,6 +214,7 @@ def _functional(blocks, L0, A, c2, a, c3, c4, gamma):
 
 
 FINAL = {  # the law's loss at the end of blocks
-    "two_clock": _two_clock, "two_clock_free": _two_clock, "step_memory": _step_memory, "bound": _bound, "bound_power": _bound,
-    "annealing": _annealing, "multi_power": _multi_power, "functional": _functional,
+    "two_clock": _two_clock, "two_clock_fading": _two_clock_fading, "two_clock_linear": _two_clock_linear,
+    "two_clock_free": _two_clock, "step_memory": _step_memory,
+    "bound": _bound, "bound_power": _bound, "annealing": _annealing, "multi_power": _multi_power, "functional": _functional,
 }  # fmt: skip
