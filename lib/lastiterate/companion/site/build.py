@@ -77,3 +77,14 @@ def build(root: Path, quiet: bool = True) -> Path:
         raise ValueError(f"the pages must build: Sphinx ended with status {app.statuscode}")
     mathematics.subset(out, out / "_static" / "math.woff")
     return out
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve a folder on 127.0.0.1 until interrupted."""
+    import functools
+    import http.server
+
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        print(f"http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+        server.serve_forever()

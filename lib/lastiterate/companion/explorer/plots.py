@@ -1,0 +1,159 @@
+"""The explorer's pictures and widgets, in Bokeh, with the scripts that move them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lastiterate import _extras
+from lastiterate.companion import style
+
+HERE = Path(__file__).parent
+FAMILIES = ("wsd", "wsd 1-sqrt", "linear", "cosine", "constant", "inverse_sqrt", "exponential")
+HASH = """
+const given = new URLSearchParams(location.hash.slice(1)), near = (name, apply) => {
+  if (given.has(name) && given.get(name) !== "" && Number.isFinite(Number(given.get(name)))) apply(Number(given.get(name)));
+};
+const within = (widget) => (x) => { widget.value = Math.min(widget.end, Math.max(widget.start, x)); };
+if (widgets.family.options.includes(given.get("family"))) widgets.family.value = given.get("family");
+near("T", (x) => { if (x >= 1) within(widgets.steps)(Math.log10(x)); });
+for (const name of ["cooldown", "warmup", "rate", "alpha", "longer"]) near(name, within(widgets[name]));
+"""
+
+
+class Parts(NamedTuple):
+    """What the explorer is made of; all belong to one document."""
+
+    controls: Any
+    numbers: Any
+    plots: tuple[Any, ...]
+    plans: Any
+    start: Any
+    """CustomJS that draws, after the address was read."""
+
+
+def parts(page: bool = False) -> Parts:
+    """The explorer's parts, not yet laid out.
+
+    Args:
+        page: whether it is a page of its own, whose address keeps the state.
+
+    Raises:
+        MissingExtra: where Bokeh is not installed.
+    """
+    _extras.require("bokeh", "explore")
+    from bokeh.layouts import column, row
+    from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Select, Slider
+
+    widgets = {
+        "family": Select(title="schedule", value="wsd", options=list(FAMILIES)),
+        "steps": Slider(title="steps T, as a power of ten", start=2, end=5, step=0.05, value=4),
+        "cooldown": Slider(title="cooldown, share of T", start=0, end=1, step=0.01, value=0.2),
+        "warmup": Slider(title="warmup, share of T", start=0, end=0.5, step=0.01, value=0),
+        "rate": Slider(title="base rate, in doublings of γ*", start=-3, end=3, step=0.05, value=0),
+        "alpha": Slider(title="gradient norms fall like t^α, α", start=-0.5, end=0.25, step=0.01, value=0),
+        "longer": Slider(title="go on to so many times T", start=1, end=8, step=0.25, value=1),
+        "numbers": Div(text="", stylesheets=[SHEET]),
+        "plans": Div(text="", stylesheets=[SHEET]),
+    }
+    sources = {name: ColumnDataSource(dict.fromkeys(columns.split(), [])) for name, columns in SOURCES.items()}
+    figures, marks = _figures(sources)
+    scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("theory.js", "update.js")]
+    values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page}
+    update = CustomJS(args=values, code="\n".join(scripts))
+    for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer"):
+        widgets[name].js_on_change("value", update)
+    families = CustomJS(args=values, code="widgets.cooldown.value = cb_obj.value.startsWith('wsd') ? 0.2 : 0;")
+    widgets["family"].js_on_change("value", families)
+    pin, unpin = Button(label="pin these curves"), Button(label="remove pins")
+    pin.js_on_click(CustomJS(args=values, code=PIN))
+    unpin.js_on_click(CustomJS(args=values, code="sources.pins.data = {x: [], eta: [], omega: []};"))
+    copies = [Button(label=kind) for kind in ("spec", "python", "pytorch", "command")]
+    shown = Div(text="", stylesheets=[SHEET])
+    for button in copies:
+        button.js_on_click(CustomJS(args={"shown": shown, "kind": button.label}, code=COPY))
+    sliders = [widgets[name] for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer")]
+    for widget in (*sliders, pin, unpin, *copies):
+        widget.sizing_mode = "stretch_width"
+        widget.stylesheets = [CONTROL]
+    note = Div(text="copy as", stylesheets=[SHEET])
+    buttons = [row(pin, unpin, sizing_mode="stretch_width"), note, row(*copies, sizing_mode="stretch_width"), shown]
+    controls = column(*sliders, *buttons, sizing_mode="stretch_width")
+    start = CustomJS(args=values, code=f"{HASH if page else ''}\n{chr(10).join(scripts)}")
+    return Parts(controls, widgets["numbers"], figures, widgets["plans"], start)
+
+
+def explore() -> None:
+    """Show the explorer in JupyterLab: a schedule, its bound and its best rate, which move with sliders, in units of D/G and D·G.
+
+    Raises:
+        MissingExtra: where Bokeh is not installed: ``pip install "lastiterate[explore]"``.
+
+    Source: Schaipp et al. 2025, section 2; the lowest bound is that of `design.optimal`, the plans of `transfer.extension_plans`.
+
+    >>> explore()  # doctest: +SKIP
+    """
+    made = parts()
+    from bokeh.events import DocumentReady
+    from bokeh.io import curdoc, output_notebook, show
+    from bokeh.layouts import column, row
+    from bokeh.resources import INLINE
+
+    output_notebook(INLINE, hide_banner=True)
+    rows = [row(*made.plots[i : i + 2], sizing_mode="stretch_width") for i in (0, 2)]
+    shown = column(row(column(made.controls, width=320), made.numbers), *rows, made.plans, sizing_mode="stretch_width")
+    curdoc().js_on_event(DocumentReady, made.start)
+    show(shown)
+
+
+SOURCES = {"now": "x eta omega", "sweep": "x y", "marks": "x y kind", "optimal": "x y", "plans": "xs ys name color", "pins": "x eta omega"}
+COPY = """
+const text = globalThis.lastiterate_explorer.code(kind), pre = document.createElement("pre");
+pre.textContent = text;
+shown.text = pre.outerHTML;
+if (navigator.clipboard) navigator.clipboard.writeText(text).catch(() => {});
+"""
+PIN = """
+const { x, eta, omega } = sources.now.data, old = sources.pins.data;
+sources.pins.data = { x: [...old.x, x], eta: [...old.eta, eta], omega: [...old.omega, omega] };
+"""
+CONTROL = """:host { --font: inherit; color: inherit; font: inherit; }
+.bk-slider-title, label { color: inherit; font-size: .82rem; }
+select, .bk-btn { color: inherit !important; background: transparent !important; border-color: currentColor !important; opacity: .85; }
+select option { color: #111; background: #fff; }"""
+SHEET = """:host { color: inherit; font: inherit; } .bk-clearfix { color: inherit; font-size: .88rem; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .9rem; margin: 0; } dt { opacity: .8; } dd { margin: 0; font-weight: 600; }
+table { border-collapse: collapse; } td, th { padding: .15rem .6rem .15rem 0; text-align: left; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid currentColor; padding-left: .6rem; margin: .2rem 0; }"""
+
+
+def _figures(sources):
+    """((schedule, Ω_t, Ω against γ, plans), marks) of the sources."""
+    from bokeh.models import Span
+    from bokeh.plotting import figure
+
+    color, optimal = style.color("wsd"), "#d08c2d"
+    kept = {"height": 260, "sizing_mode": "stretch_width", "toolbar_location": None, "output_backend": "svg", "tools": "xpan,xwheel_zoom,reset"}
+    eta = figure(title="learning rate of step t, and of the best schedule", x_axis_label="step", **kept)
+    bound = figure(title="the bound after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
+    sweep = figure(title="the bound at the end against the base rate", x_axis_label="γ", x_axis_type="log", **kept)
+    plans = figure(title="going on", x_axis_label="step", **kept)
+    for plot, y in ((eta, "eta"), (bound, "omega")):
+        plot.multi_line("x", y, source=sources["pins"], color="#9a9a9a", line_width=1.5)
+        plot.line("x", y, source=sources["now"], color=color, line_width=2.5)
+    eta.line("x", "y", source=sources["optimal"], color=optimal, line_width=1.5, line_dash="dashed")
+    sweep.line("x", "y", source=sources["sweep"], color=color, line_width=2.5)
+    sweep.scatter("x", "y", source=sources["marks"], marker="kind", color="#c1432e", size=9)
+    plans.multi_line("xs", "ys", source=sources["plans"], color="color", line_width=2)
+    marks = {name: Span(dimension="width", line_color=optimal, line_dash="dashed", line_width=1.5) for name in ("lowest", "lowest_end")}
+    bound.add_layout(marks["lowest"])
+    sweep.add_layout(marks["lowest_end"])
+    for plot in (eta, bound, sweep, plans):
+        plot.background_fill_alpha = plot.border_fill_alpha = 0
+        plot.outline_line_alpha = 0
+        plot.grid.grid_line_color, plot.grid.grid_line_alpha = "#888888", 0.25
+        for part in (plot.title, *plot.axis):
+            for name in ("text_color", "axis_label_text_color", "major_label_text_color"):
+                if hasattr(part, name):
+                    setattr(part, name, "#808080")
+    return (eta, bound, sweep, plans), marks
