@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lastiterate import _extras
+import numpy as np
+
+from lastiterate import _extras, bounds, schedules
 from lastiterate.companion import style
 
 HERE = Path(__file__).parent
@@ -18,6 +20,20 @@ const within = (widget) => (x) => { widget.value = Math.min(widget.end, Math.max
 if (widgets.family.options.includes(given.get("family"))) widgets.family.value = given.get("family");
 near("T", (x) => { if (x >= 1) within(widgets.steps)(Math.log10(x)); });
 for (const name of ["cooldown", "warmup", "rate", "alpha", "longer"]) near(name, within(widgets[name]));
+"""
+
+
+COLORS = """
+const paint = () => {
+  const ink = getComputedStyle(document.body).color;
+  for (const part of colored) {
+    if (part.text_color !== undefined) part.text_color = ink;
+    else [part.axis_label_text_color, part.major_label_text_color, part.axis_line_color, part.major_tick_line_color] = [ink, ink, ink, ink];
+  }
+};
+new MutationObserver(paint).observe(document.body, {attributes: true, attributeFilter: ["data-theme", "class", "data-jp-theme-light"]});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+paint();
 """
 
 
@@ -57,9 +73,11 @@ def parts(page: bool = False) -> Parts:
         "plans": Div(text="", stylesheets=[SHEET]),
     }
     sources = {name: ColumnDataSource(dict.fromkeys(columns.split(), [])) for name, columns in SOURCES.items()}
+    _begin(sources)
     figures, marks = _figures(sources)
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("theory.js", "update.js")]
-    values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page}
+    colored = [part for plot in figures for part in (plot.title, *plot.axis)]
+    values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page, "colored": colored, "going_on": figures[3]}
     update = CustomJS(args=values, code="\n".join(scripts))
     for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer"):
         widgets[name].js_on_change("value", update)
@@ -79,7 +97,7 @@ def parts(page: bool = False) -> Parts:
     note = Div(text="copy as", stylesheets=[SHEET])
     buttons = [row(pin, unpin, sizing_mode="stretch_width"), note, row(*copies, sizing_mode="stretch_width"), shown]
     controls = column(*sliders, *buttons, sizing_mode="stretch_width")
-    start = CustomJS(args=values, code=f"{HASH if page else ''}\n{chr(10).join(scripts)}")
+    start = CustomJS(args=values, code="\n".join([COLORS, *([HASH] if page else []), *scripts]))
     return Parts(controls, widgets["numbers"], figures, widgets["plans"], start)
 
 
@@ -119,7 +137,7 @@ sources.pins.data = { x: [...old.x, x], eta: [...old.eta, eta], omega: [...old.o
 """
 CONTROL = """:host { --font: inherit; color: inherit; font: inherit; }
 .bk-slider-title, label { color: inherit; font-size: .82rem; }
-select, .bk-btn { color: inherit !important; background: transparent !important; border-color: currentColor !important; opacity: .85; }
+select, .bk-btn { font-size: .8rem; padding: .3rem .3rem; color: inherit !important; background: transparent !important; border-color: currentColor !important; opacity: .85; }
 select option { color: #111; background: #fff; }"""
 SHEET = """:host { color: inherit; font: inherit; } .bk-clearfix { color: inherit; font-size: .88rem; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .9rem; margin: 0; } dt { opacity: .8; } dd { margin: 0; font-weight: 600; }
@@ -127,17 +145,28 @@ table { border-collapse: collapse; } td, th { padding: .15rem .6rem .15rem 0; te
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid currentColor; padding-left: .6rem; margin: .2rem 0; }"""
 
 
+def _begin(sources):
+    """What is drawn at first, by the library: wsd at its best rate; a browser replaces it."""
+    T = 10_000
+    eta = schedules.wsd(T)
+    lr, bound = bounds.optimal_lr(eta)
+    at = np.unique(np.geomspace(1, T, 30).astype(int))
+    sources["now"].data = {"x": at, "eta": lr * eta[at - 1], "omega": bounds.omega(lr * eta, horizons=at)}
+    sources["sweep"].data = {"x": [lr / 2, lr, 2 * lr], "y": [1.25 * bound, bound, 1.25 * bound]}
+    sources["plans"].data = {"xs": [[1, T]], "ys": [[lr, lr]], "name": ["same rate and cooldown"], "color": ["#9a9a9a"]}
+
+
 def _figures(sources):
     """((schedule, Ω_t, Ω against γ, plans), marks) of the sources."""
-    from bokeh.models import Span
+    from bokeh.models import BasicTicker, BasicTickFormatter, LogTicker, NumeralTickFormatter, Span
     from bokeh.plotting import figure
 
     color, optimal = style.color("wsd"), "#d08c2d"
     kept = {"height": 260, "sizing_mode": "stretch_width", "toolbar_location": None, "output_backend": "svg", "tools": "xpan,xwheel_zoom,reset"}
-    eta = figure(title="learning rate of step t, and of the best schedule", x_axis_label="step", **kept)
-    bound = figure(title="the bound after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
-    sweep = figure(title="the bound at the end against the base rate", x_axis_label="γ", x_axis_type="log", **kept)
-    plans = figure(title="going on", x_axis_label="step", **kept)
+    eta = figure(title="learning rate (dashed: best schedule)", x_axis_label="step", **kept)
+    bound = figure(title="bound Ω_t after step t (dashed: lowest at T)", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
+    sweep = figure(title="bound Ω_T against the base rate γ", x_axis_label="γ", x_axis_type="log", **kept)
+    plans = figure(title="plans for going on", x_axis_label="step", **kept)
     for plot, y in ((eta, "eta"), (bound, "omega")):
         plot.multi_line("x", y, source=sources["pins"], color="#9a9a9a", line_width=1.5)
         plot.line("x", y, source=sources["now"], color=color, line_width=2.5)
@@ -149,11 +178,12 @@ def _figures(sources):
     bound.add_layout(marks["lowest"])
     sweep.add_layout(marks["lowest_end"])
     for plot in (eta, bound, sweep, plans):
-        plot.background_fill_alpha = plot.border_fill_alpha = 0
-        plot.outline_line_alpha = 0
+        plot.background_fill_alpha = plot.border_fill_alpha = plot.outline_line_alpha = 0
         plot.grid.grid_line_color, plot.grid.grid_line_alpha = "#888888", 0.25
-        for part in (plot.title, *plot.axis):
-            for name in ("text_color", "axis_label_text_color", "major_label_text_color"):
-                if hasattr(part, name):
-                    setattr(part, name, "#808080")
+        plot.axis.minor_tick_line_alpha, plot.axis.axis_label_text_font_style = 0, "normal"
+        plot.title.text_font_size, plot.axis.major_label_text_font_size = "13px", "12px"
+    for plot in (eta, bound, plans):
+        plot.xaxis.formatter, plot.xaxis.ticker = NumeralTickFormatter(format="0.[0]a"), BasicTicker(desired_num_ticks=5)
+    sweep.xaxis.formatter = BasicTickFormatter(use_scientific=False, precision="auto")
+    sweep.xaxis.ticker = LogTicker(mantissas=[1, 3], num_minor_ticks=0)
     return (eta, bound, sweep, plans), marks

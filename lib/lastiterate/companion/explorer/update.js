@@ -46,6 +46,7 @@ W.numbers.text = `<dl><dt>schedule</dt><dd>${theory.spec(state)}, ${state.T.toLo
   `<dt>Ω at your rate, ${digits(gamma)}</dt><dd>${digits(theory.omega(pair, gamma))}</dd>` +
   `<dt>lowest of all schedules</dt><dd>${digits(lowest.omega)}: yours is ${(theory.omega(pair, gamma) / lowest.omega).toFixed(3)} times that</dd></dl>`;
 W.plans.text = going;
+going_on.visible = sources.plans.data.xs.length > 0;
 
 const copied = { family, T: state.T, cooldown: state.cooldown, warmup: W.warmup.value, rate: W.rate.value, alpha: state.alpha, longer: factor };
 if (page) history.replaceState(null, "", "#" + new URLSearchParams(copied));

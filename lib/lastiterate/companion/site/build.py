@@ -39,7 +39,6 @@ CONFIGURATION = {
     "add_module_names": False,
     "toc_object_entries_show_parents": "hide",
     "pygments_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
     "suppress_warnings": ["myst.header", "mystnb.unknown_mime_type", "docutils", "ref.python"],
 }
 

@@ -30,5 +30,6 @@ def setup(app: Any) -> dict[str, Any]:
     def process(app, what, name, obj, options, lines):
         lines[:] = [re.sub(r"(?<!\*)\*\*?(?=\w+\*?\*?)(?=\w+:)", "", line) for line in literal(lines)]
 
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", process, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

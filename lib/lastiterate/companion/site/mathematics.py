@@ -4,6 +4,7 @@ A formula that the converter does not know ends the build with its text.
 """
 
 import html
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from lastiterate import _extras
 
 FONT = "STIXTwoMath-Regular.ttf"  # SIL Open Font License; it comes with ziamath
-ALPHABETS = range(0x1D400, 0x1D800)  # italics and the like, which browsers put in the place of letters
+ITALICS = (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C))  # which browsers put in the place of letters
 
 
 def mathml(tex: str, block: bool = False) -> str:
@@ -41,11 +42,12 @@ def subset(pages: Path, target: Path) -> int:
     from fontTools.ttLib import TTFont
 
     package = _extras.require("ziamath", "site")
-    used = set(ALPHABETS)
+    used = {0x221A, *ITALICS}  # no text has the sign of a root
     for page in pages.rglob("*.html"):
         for formula in re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.S):
             used |= set(map(ord, html.unescape(re.sub(r"<[^>]+>", "", formula))))
-    options = subset.Options(flavor="woff", notdef_outline=True, layout_features=["*"])
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    options = subset.Options(flavor="woff", layout_features=["*"])
     font = TTFont(Path(package.__file__).parent / "fonts" / FONT)
     found = subset.Subsetter(options)
     found.populate(unicodes=sorted(used | set(range(0x20, 0x7F))))
