@@ -17,7 +17,10 @@ const given = new URLSearchParams(location.hash.slice(1)), near = (name, apply) 
   if (given.has(name) && given.get(name) !== "" && Number.isFinite(Number(given.get(name)))) apply(Number(given.get(name)));
 };
 const within = (widget) => (x) => { widget.value = Math.min(widget.end, Math.max(widget.start, x)); };
-if (widgets.family.options.includes(given.get("family"))) widgets.family.value = given.get("family");
+if (widgets.family.options.includes(given.get("family")) && given.get("family") !== widgets.family.value) {
+  widgets.family.tags = given.has("cooldown") ? ["given"] : [];  // its cooldown stays
+  widgets.family.value = given.get("family");
+}
 near("T", (x) => { if (x >= 1) within(widgets.steps)(Math.log10(x)); });
 for (const name of ["cooldown", "warmup", "rate", "alpha", "longer"]) near(name, within(widgets[name]));
 """
@@ -81,7 +84,7 @@ def parts(page: bool = False) -> Parts:
     update = CustomJS(args=values, code="\n".join(scripts))
     for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer"):
         widgets[name].js_on_change("value", update)
-    families = CustomJS(args=values, code="widgets.cooldown.value = cb_obj.value.startsWith('wsd') ? 0.2 : 0;")
+    families = CustomJS(args=values, code=FAMILY)
     widgets["family"].js_on_change("value", families)
     pin, unpin = Button(label="pin these curves"), Button(label="remove pins")
     pin.js_on_click(CustomJS(args=values, code=PIN))
@@ -131,6 +134,10 @@ pre.textContent = text;
 shown.text = pre.outerHTML;
 if (navigator.clipboard) navigator.clipboard.writeText(text).catch(() => {});
 """
+FAMILY = """
+if (cb_obj.tags.length) cb_obj.tags = [];
+else widgets.cooldown.value = cb_obj.value.startsWith("wsd") ? 0.2 : 0;
+"""
 PIN = """
 const { x, eta, omega } = sources.now.data, old = sources.pins.data;
 sources.pins.data = { x: [...old.x, x], eta: [...old.eta, eta], omega: [...old.omega, omega] };
@@ -146,26 +153,26 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid cur
 
 
 def _begin(sources):
-    """What is drawn at first, by the library: wsd at its best rate; a browser replaces it."""
+    """What is drawn at first, by the library: wsd at its best rate; the browser replaces it. Ω at γ*/2 and 2γ* is 1.25 Ω*."""
     T = 10_000
     eta = schedules.wsd(T)
     lr, bound = bounds.optimal_lr(eta)
     at = np.unique(np.geomspace(1, T, 30).astype(int))
     sources["now"].data = {"x": at, "eta": lr * eta[at - 1], "omega": bounds.omega(lr * eta, horizons=at)}
-    sources["sweep"].data = {"x": [lr / 2, lr, 2 * lr], "y": [1.25 * bound, bound, 1.25 * bound]}
+    sources["sweep"].data = {"x": [0.5, 1.0, 2.0], "y": [1.25 * bound, bound, 1.25 * bound]}
     sources["plans"].data = {"xs": [[1, T]], "ys": [[lr, lr]], "name": ["same rate and cooldown"], "color": ["#9a9a9a"]}
 
 
 def _figures(sources):
     """((schedule, Ω_t, Ω against γ, plans), marks) of the sources."""
-    from bokeh.models import BasicTicker, BasicTickFormatter, LogTicker, NumeralTickFormatter, Span
+    from bokeh.models import BasicTicker, FixedTicker, NumeralTickFormatter, Span
     from bokeh.plotting import figure
 
     color, optimal = style.color("wsd"), "#d08c2d"
     kept = {"height": 260, "sizing_mode": "stretch_width", "toolbar_location": None, "output_backend": "svg", "tools": "xpan,xwheel_zoom,reset"}
-    eta = figure(title="learning rate (dashed: best schedule)", x_axis_label="step", **kept)
-    bound = figure(title="bound Ω_t after step t (dashed: lowest at T)", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
-    sweep = figure(title="bound Ω_T against the base rate γ", x_axis_label="γ", x_axis_type="log", **kept)
+    eta = figure(title="learning rate of step t", x_axis_label="step", **kept)
+    bound = figure(title="bound Ω after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
+    sweep = figure(title="bound Ω at the end against the base rate", x_axis_label="base rate", x_axis_type="log", **kept)
     plans = figure(title="plans for going on", x_axis_label="step", **kept)
     for plot, y in ((eta, "eta"), (bound, "omega")):
         plot.multi_line("x", y, source=sources["pins"], color="#9a9a9a", line_width=1.5)
@@ -184,6 +191,8 @@ def _figures(sources):
         plot.title.text_font_size, plot.axis.major_label_text_font_size = "13px", "12px"
     for plot in (eta, bound, plans):
         plot.xaxis.formatter, plot.xaxis.ticker = NumeralTickFormatter(format="0.[0]a"), BasicTicker(desired_num_ticks=5)
-    sweep.xaxis.formatter = BasicTickFormatter(use_scientific=False, precision="auto")
-    sweep.xaxis.ticker = LogTicker(mantissas=[1, 3], num_minor_ticks=0)
+    for plot in (eta, sweep, plans):
+        plot.yaxis.formatter = NumeralTickFormatter(format="0.[00000]")
+    sweep.xaxis.ticker = FixedTicker(ticks=[2.0**k for k in range(-3, 4)])
+    sweep.xaxis.major_label_overrides = {0.125: "γ*/8", 0.25: "γ*/4", 0.5: "γ*/2", 1: "γ*", 2: "2γ*", 4: "4γ*", 8: "8γ*"}
     return (eta, bound, sweep, plans), marks

@@ -10,9 +10,9 @@ const star = theory.best(pair), gamma = star.gamma * 2 ** W.rate.value, lowest =
 const at = theory.horizons(state.T), shown = { x: at, eta: at.map((t) => gamma * eta[t - 1]), omega: [] };
 for (const t of at) shown.omega.push(theory.omega(theory.terms(eta, G, t), gamma));
 sources.now.data = shown;
-const grid = Array.from({ length: 81 }, (_, i) => star.gamma * 2 ** (-3 + i * 6 / 80));
-sources.sweep.data = { x: grid, y: grid.map((g) => theory.omega(pair, g)) };
-sources.marks.data = { x: [star.gamma, gamma], y: [star.omega, theory.omega(pair, gamma)], kind: ["circle", "square"] };
+const grid = Array.from({ length: 81 }, (_, i) => 2 ** (-3 + i * 6 / 80));
+sources.sweep.data = { x: grid, y: grid.map((g) => theory.omega(pair, g * star.gamma)) };
+sources.marks.data = { x: [1, gamma / star.gamma], y: [star.omega, theory.omega(pair, gamma)], kind: ["circle", "square"] };
 marks.lowest.location = lowest.omega;
 marks.lowest_end.location = lowest.omega;
 sources.optimal.data = { x: at, y: at.map((t) => lowest.rates[t - 1]) };
@@ -44,7 +44,7 @@ const digits = (x) => Number(x.toPrecision(5)).toString();
 W.numbers.text = `<dl><dt>schedule</dt><dd>${theory.spec(state)}, ${state.T.toLocaleString("en")} steps</dd>` +
   `<dt>best rate γ*</dt><dd>${digits(star.gamma)}</dd><dt>Ω there</dt><dd>${digits(star.omega)}</dd>` +
   `<dt>Ω at your rate, ${digits(gamma)}</dt><dd>${digits(theory.omega(pair, gamma))}</dd>` +
-  `<dt>lowest of all schedules</dt><dd>${digits(lowest.omega)}: yours is ${(theory.omega(pair, gamma) / lowest.omega).toFixed(3)} times that</dd></dl>`;
+  `<dt>lowest of all schedules (dashed)</dt><dd>${digits(lowest.omega)}: yours is ${(theory.omega(pair, gamma) / lowest.omega).toFixed(3)} times that</dd></dl>`;
 W.plans.text = going;
 going_on.visible = sources.plans.data.xs.length > 0;
 
