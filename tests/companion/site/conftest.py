@@ -41,7 +41,7 @@ class Visit:
     def __init__(self, browser, address, width=1400, theme="light"):
         self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         self.page = self.context.new_page()
-        self.errors, self.away, self.bytes = [], [], 0
+        self.errors, self.away = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda m: m.type in ("error", "warning") and self.errors.append(m.text))
         self.page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or self.away.append(r.url))
@@ -52,12 +52,13 @@ class Visit:
             self.errors.append(f"{response.status} {response.url}")
 
     def open(self, url):
-        self.page.on("requestfinished", self._finished)
         self.page.goto(url, wait_until="networkidle")
         return self.page
 
-    def _finished(self, request):
-        self.bytes += request.sizes()["responseBodySize"]
+    def bytes(self):
+        """Size of the page and of all that it has loaded so far."""
+        kinds = "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))"
+        return self.page.evaluate(f"{kinds}.reduce((sum, entry) => sum + entry.encodedBodySize, 0)")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def at(page, address, state):
     return page.evaluate(f"({NOW})(lastiterate_explorer)")
 
 
-@pytest.mark.parametrize("state", settings(), ids=lambda s: f"{s['family']}-{s['T']}")
+@pytest.mark.parametrize("state", list(settings()), ids=lambda s: f"{s['family']}-{s['T']}")
 def test_numbers_are_those_of_the_library(page, address, state):
     shown = at(page, address, state)
     assert shown["state"]["family"] == state["family"] and shown["state"]["cooldown"] == state["cooldown"]

@@ -39,7 +39,7 @@ CONFIGURATION = {
     "add_module_names": False,
     "toc_object_entries_show_parents": "hide",
     "pygments_style": "a11y-high-contrast-light",
-    "suppress_warnings": ["myst.header", "mystnb.unknown_mime_type", "docutils", "ref.python"],
+    "suppress_warnings": ["myst.header", "mystnb.unknown_mime_type", "ref.python"],
 }
 
 

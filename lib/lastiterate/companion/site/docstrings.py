@@ -24,11 +24,22 @@ def literal(lines: list[str]) -> list[str]:
     return made
 
 
+def stars(line: str) -> str:
+    """A line whose asterisks, as of γ*, begin no emphasis.
+
+    >>> print(stars("γ* is best"), stars("the *whole* run"), stars("    **style: passed on"))
+    γ\\* is best the *whole* run     style: passed on
+    """
+    line = re.sub(r"^( +)\*{1,2}(?=\w+:)", r"\1", line)
+    odd = re.sub(r"`[^`]*`", "", line).count("*") % 2
+    return re.sub(r"\*(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\*", line) if odd and not line.startswith("    ") else line
+
+
 def setup(app: Any) -> dict[str, Any]:
     """As an extension of Sphinx, before napoleon."""
 
     def process(app, what, name, obj, options, lines):
-        lines[:] = [re.sub(r"(?<!\*)\*\*?(?=\w+\*?\*?)(?=\w+:)", "", line) for line in literal(lines)]
+        lines[:] = [stars(line) for line in literal(lines)]
 
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", process, priority=100)

@@ -1,6 +1,7 @@
 """The pages beside the notebooks, as Markdown: start, papers, gallery, claims, reference, how to cite, changelog."""
 
 import html
+import importlib
 import json
 from pathlib import Path
 
@@ -267,5 +268,7 @@ def reference(page: str, modules: tuple[str, ...]) -> str:
     lines = [f"# {page}", ""]
     for module in modules:
         lines += [f"## lastiterate.{module}", ""] * (len(modules) > 1)
-        lines += [f"```{{eval-rst}}\n.. automodule:: lastiterate.{module}\n   :members:\n   :imported-members:\n```", ""]
+        hands_on = hasattr(importlib.import_module(f"lastiterate.{module}"), "__all__")  # names of other files
+        options = "   :members:\n" + "   :imported-members:\n" * hands_on
+        lines += [f"```{{eval-rst}}\n.. automodule:: lastiterate.{module}\n{options}```", ""]
     return "\n".join(lines)
