@@ -1,4 +1,4 @@
-"""Build this repository's pages from what is committed, without running a notebook, into build/site (`make site`, `make serve`)."""
+"""Build this repository's pages from what is committed, without running a notebook, into build/site (`make site`)."""
 
 import argparse
 

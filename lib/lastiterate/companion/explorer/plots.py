@@ -12,32 +12,6 @@ from lastiterate.companion import style
 
 HERE = Path(__file__).parent
 FAMILIES = ("wsd", "wsd 1-sqrt", "linear", "cosine", "constant", "inverse_sqrt", "exponential")
-HASH = """
-const given = new URLSearchParams(location.hash.slice(1)), near = (name, apply) => {
-  if (given.has(name) && given.get(name) !== "" && Number.isFinite(Number(given.get(name)))) apply(Number(given.get(name)));
-};
-const within = (widget) => (x) => { widget.value = Math.min(widget.end, Math.max(widget.start, x)); };
-if (widgets.family.options.includes(given.get("family")) && given.get("family") !== widgets.family.value) {
-  widgets.family.tags = given.has("cooldown") ? ["given"] : [];  // its cooldown stays
-  widgets.family.value = given.get("family");
-}
-near("T", (x) => { if (x >= 1) within(widgets.steps)(Math.log10(x)); });
-for (const name of ["cooldown", "warmup", "rate", "alpha", "longer"]) near(name, within(widgets[name]));
-"""
-
-
-COLORS = """
-const paint = () => {
-  const ink = getComputedStyle(document.body).color;
-  for (const part of colored) {
-    if (part.text_color !== undefined) part.text_color = ink;
-    else [part.axis_label_text_color, part.major_label_text_color, part.axis_line_color, part.major_tick_line_color] = [ink, ink, ink, ink];
-  }
-};
-new MutationObserver(paint).observe(document.body, {attributes: true, attributeFilter: ["data-theme", "class", "data-jp-theme-light"]});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
-paint();
-"""
 
 
 class Parts(NamedTuple):
@@ -64,6 +38,7 @@ def parts(page: bool = False) -> Parts:
     from bokeh.layouts import column, row
     from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Select, Slider
 
+    control, sheet = _file("control.css"), _file("text.css")
     widgets = {
         "family": Select(title="schedule", value="wsd", options=list(FAMILIES)),
         "steps": Slider(title="steps T, as a power of ten", start=2, end=5, step=0.05, value=4),
@@ -72,13 +47,13 @@ def parts(page: bool = False) -> Parts:
         "rate": Slider(title="base rate, in doublings of γ*", start=-3, end=3, step=0.05, value=0),
         "alpha": Slider(title="gradient norms fall like t^α, α", start=-0.5, end=0.25, step=0.01, value=0),
         "longer": Slider(title="go on to so many times T", start=1, end=8, step=0.25, value=1),
-        "numbers": Div(text="", stylesheets=[SHEET]),
-        "plans": Div(text="", stylesheets=[SHEET]),
+        "numbers": Div(text="", stylesheets=[sheet]),
+        "plans": Div(text="", stylesheets=[sheet]),
     }
-    sources = {name: ColumnDataSource(dict.fromkeys(columns.split(), [])) for name, columns in SOURCES.items()}
+    sources = {name: ColumnDataSource({column: [] for column in columns.split()}) for name, columns in SOURCES.items()}
     _begin(sources)
     figures, marks = _figures(sources)
-    scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("theory.js", "update.js")]
+    scripts = [_file("theory.js"), _file("update.js")]
     colored = [part for plot in figures for part in (plot.title, *plot.axis)]
     values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page, "colored": colored, "going_on": figures[3]}
     update = CustomJS(args=values, code="\n".join(scripts))
@@ -90,18 +65,22 @@ def parts(page: bool = False) -> Parts:
     pin.js_on_click(CustomJS(args=values, code=PIN))
     unpin.js_on_click(CustomJS(args=values, code="sources.pins.data = {x: [], eta: [], omega: []};"))
     copies = [Button(label=kind) for kind in ("spec", "python", "pytorch", "command")]
-    shown = Div(text="", stylesheets=[SHEET])
+    shown = Div(text="", stylesheets=[sheet])
     for button in copies:
         button.js_on_click(CustomJS(args={"shown": shown, "kind": button.label}, code=COPY))
     sliders = [widgets[name] for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer")]
     for widget in (*sliders, pin, unpin, *copies):
         widget.sizing_mode = "stretch_width"
-        widget.stylesheets = [CONTROL]
-    note = Div(text="copy as", stylesheets=[SHEET])
+        widget.stylesheets = [control]
+    note = Div(text="copy as", stylesheets=[sheet])
     buttons = [row(pin, unpin, sizing_mode="stretch_width"), note, row(*copies, sizing_mode="stretch_width"), shown]
     controls = column(*sliders, *buttons, sizing_mode="stretch_width")
-    start = CustomJS(args=values, code="\n".join([COLORS, *([HASH] if page else []), *scripts]))
+    start = CustomJS(args=values, code="\n".join([_file("colors.js"), *([_file("address.js")] if page else []), *scripts]))
     return Parts(controls, widgets["numbers"], figures, widgets["plans"], start)
+
+
+def _file(name):
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def explore() -> None:
@@ -127,7 +106,14 @@ def explore() -> None:
     show(shown)
 
 
-SOURCES = {"now": "x eta omega", "sweep": "x y", "marks": "x y kind", "optimal": "x y", "plans": "xs ys name color", "pins": "x eta omega"}
+SOURCES = {
+    "now": "x eta omega",
+    "sweep": "x y",
+    "marks": "x y kind",
+    "optimal": "x y",
+    "plans": "xs ys name color",
+    "pins": "x eta omega",
+}
 COPY = """
 const text = globalThis.lastiterate_explorer.code(kind), pre = document.createElement("pre");
 pre.textContent = text;
@@ -142,14 +128,6 @@ PIN = """
 const { x, eta, omega } = sources.now.data, old = sources.pins.data;
 sources.pins.data = { x: [...old.x, x], eta: [...old.eta, eta], omega: [...old.omega, omega] };
 """
-CONTROL = """:host { --font: inherit; color: inherit; font: inherit; }
-.bk-slider-title, label { color: inherit; font-size: .82rem; }
-select, .bk-btn { font-size: .8rem; padding: .3rem .3rem; color: inherit !important; background: transparent !important; border-color: currentColor !important; opacity: .85; }
-select option { color: #111; background: #fff; }"""
-SHEET = """:host { color: inherit; font: inherit; } .bk-clearfix { color: inherit; font-size: .88rem; }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .9rem; margin: 0; } dt { opacity: .8; } dd { margin: 0; font-weight: 600; }
-table { border-collapse: collapse; } td, th { padding: .15rem .6rem .15rem 0; text-align: left; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid currentColor; padding-left: .6rem; margin: .2rem 0; }"""
 
 
 def _begin(sources):
@@ -169,7 +147,13 @@ def _figures(sources):
     from bokeh.plotting import figure
 
     color, optimal = style.color("wsd"), "#d08c2d"
-    kept = {"height": 260, "sizing_mode": "stretch_width", "toolbar_location": None, "output_backend": "svg", "tools": "xpan,xwheel_zoom,reset"}
+    kept = {
+        "height": 260,
+        "sizing_mode": "stretch_width",
+        "toolbar_location": None,
+        "output_backend": "svg",
+        "tools": "xpan,xwheel_zoom,reset",
+    }
     eta = figure(title="learning rate of step t", x_axis_label="step", **kept)
     bound = figure(title="bound Ω after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
     sweep = figure(title="bound Ω at the end against the base rate", x_axis_label="base rate", x_axis_type="log", **kept)
@@ -181,7 +165,9 @@ def _figures(sources):
     sweep.line("x", "y", source=sources["sweep"], color=color, line_width=2.5)
     sweep.scatter("x", "y", source=sources["marks"], marker="kind", color="#c1432e", size=9)
     plans.multi_line("xs", "ys", source=sources["plans"], color="color", line_width=2)
-    marks = {name: Span(dimension="width", line_color=optimal, line_dash="dashed", line_width=1.5) for name in ("lowest", "lowest_end")}
+    marks = {
+        name: Span(dimension="width", line_color=optimal, line_dash="dashed", line_width=1.5) for name in ("lowest", "lowest_end")
+    }
     bound.add_layout(marks["lowest"])
     sweep.add_layout(marks["lowest_end"])
     for plot in (eta, bound, sweep, plans):

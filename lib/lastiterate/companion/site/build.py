@@ -43,7 +43,7 @@ CONFIGURATION = {
 }
 
 
-def build(root: Path, quiet: bool = True) -> Path:
+def build(root: Path) -> Path:
     """Write build/site; returns the folder.
 
     Raises:
@@ -56,6 +56,7 @@ def build(root: Path, quiet: bool = True) -> Path:
 
     work, out = root / "build" / "site-source", root / "build" / "site"
     listed = manifest.read(root)
+    listed["figures"] = [f for f in listed["figures"] if (root / "figures" / f"{f['id']}.png").is_file()]  # that are drawn
     records = report.all_claims(root, listed)
     extra = work / "extra"
     sizes = pictures.copies(root, extra / "figures", listed["figures"])
@@ -69,8 +70,7 @@ def build(root: Path, quiet: bool = True) -> Path:
         old.unlink()
     explorer_page.write(source / "explorer.html", extra / "bokeh")
     overrides = CONFIGURATION | {"html_extra_path": [str(extra)]}
-    status = None if quiet else __import__("sys").stdout
-    app = Sphinx(source, None, out, work / "trees", "html", overrides, status=status, parallel=2, warningiserror=False)
+    app = Sphinx(source, None, out, work / "trees", "html", overrides, status=None, parallel=2)
     app.build()
     if app.statuscode:
         raise ValueError(f"the pages must build: Sphinx ended with status {app.statuscode}")

@@ -17,7 +17,7 @@ def write(page: Path, scripts: Path) -> None:
 
     made = explorer.parts(page=True)
     roots = {"controls": made.controls, "numbers": made.numbers, "plans": made.plans}
-    roots |= {name: plot for name, plot in zip(("eta", "bound", "sweep", "going"), made.plots, strict=True)}
+    roots |= dict(zip(("eta", "bound", "sweep", "going"), made.plots, strict=True))
     document = Document()
     for root in roots.values():
         document.add_root(root)

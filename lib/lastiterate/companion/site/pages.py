@@ -18,6 +18,7 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
     "guide": ("Guide", "Small experiments, each ending in a rule and the evidence for it."),
     "laws": ("Laws", "Loss curves predicted from learning rates alone, on one bench."),
 }
+FRONT = ("schaipp2025/fig01a", "schaipp2025/fig01b")
 ON_START = ("fig01a-same-end", "fig01a-same-end-own", "fig02-order-own")  # verdicts on "wsd ends as low as cosine"
 
 
@@ -25,7 +26,7 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
     """Write the source of all pages, Markdown and notebooks, into a folder; returns the files."""
     figures = {figure["id"]: figure for figure in listed["figures"]}
     texts = {
-        "index.md": start(records),
+        "index.md": start(records, figures, sizes),
         "explorer.md": EXPLORER,
         "gallery.md": gallery(listed, sizes),
         "claims.md": claims_page(listed, records),
@@ -49,26 +50,21 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
     return [source / name for name in texts]
 
 
-def start(records: list[dict]) -> str:
+def start(records: list[dict], figures: dict[str, dict], sizes: dict[str, tuple[int, int]]) -> str:
     """The first page: what this is, three ways in, and three answers."""
     T = 10_000
     lr, bound = bounds.optimal_lr(schedules.wsd(T, cooldown=0.2))
     factor = transfer.lr_ratio(schedules.wsd(T, cooldown=0.2), schedules.linear(T))
     by_id = {record["id"]: record for record in records}
     shown = "".join(articles.claim(by_id[name], "") for name in ON_START if name in by_id)
-    return f"""---
-html_theme.sidebar_secondary.remove: true
----
-# Which learning-rate schedule, and why
+    front = "".join(pictures.shown(figures[name], sizes[name], "", figures[name]["shows"]) for name in FRONT)
+    return f"""# Which learning-rate schedule, and why
 
 <p class="lead">A bound of convex optimization says why a cooldown makes the loss drop, which rate a schedule wants and how to
 extend a run. Here it is beside real training runs: two papers redrawn, {claims.totals(records)}.</p>
 
 <div class="fronts">
-<figure class="drawn"><img src="figures/schaipp2025/fig01a.webp" width="480" height="320" alt="Validation loss of a 210M language
-model with cosine and wsd at three horizons"><figcaption>Loss of a 210M language model, two schedules, three horizons</figcaption></figure>
-<figure class="drawn"><img src="figures/schaipp2025/fig01b.webp" width="480" height="320" alt="The bound for the like
-schedules"><figcaption>The bound Ω for the like schedules</figcaption></figure>
+{front}
 </div>
 
 ## What do you want?
@@ -76,8 +72,8 @@ schedules"><figcaption>The bound Ω for the like schedules</figcaption></figure>
 <div class="ways">
 <a class="way" href="notebooks/schaipp2025/horizons.html"><b>Understand</b> Read the papers as articles: pictures first, the code
 folded beneath. Start with <i>horizons</i>, or move a schedule yourself.</a>
-<a class="way" href="claims.html"><b>Check</b> Every statement of the papers and of common advice beside what is measured here, with
-an interval and a verdict by one rule.</a>
+<a class="way" href="claims.html"><b>Check</b> Every statement of the papers and of common advice beside what is measured
+here, with an interval and a verdict by one rule.</a>
 <a class="way" href="explorer.html"><b>Use</b> Your schedule, horizon and warmup: its best rate, its bound, the plan for a longer
 run, as a line to copy.</a>
 </div>
@@ -146,9 +142,9 @@ The address keeps what you see.</p>
 :file: explorer.html
 ```
 
-What is drawn: the schedule $\\eta_t$ with its warmup; its bound at every step,
-$\\Omega_t = \\frac{D^2}{2\\gamma\\sum_{j\\le t}\\eta_j} + \\frac\\gamma2\\big[\\eta_t G_t^2 + \\sum_{k<t} \\eta_k^2 G_k^2 / \\sum_{j=k+1}^t \\eta_j\\big]$;
-its last value against the base rate $\\gamma$, with the best one, $\\gamma^*$; and the lowest value that any schedule reaches, of
+What is drawn: the rate $\\gamma\\eta_t$, the bound $\\Omega_t$ of
+[horizons](page:notebooks/schaipp2025/horizons.html) after every step, its last value against the base rate $\\gamma$, with
+the best one, $\\gamma^*$; and the lowest value that any schedule reaches, of
 {py:obj}`design.optimal <lastiterate.design.optimal>`, which is proved. $G_t = t^\\alpha$, $D = 1$. In JupyterLab
 `lastiterate.explore()` shows the same.
 """
@@ -183,9 +179,11 @@ def gallery(listed: dict, sizes: dict[str, tuple[int, int]]) -> str:
         lines += [f"## {SECTIONS[paper][0]}", "", f"{about['title']}.", "", '<div class="gallery">']
         for figure in (f for f in listed["figures"] if f["id"].startswith(f"{paper}/")):
             name = figure["id"].replace("/", "")
+            picture = pictures.thumbnail(figure, sizes[figure["id"]])
+            number, shows = html.escape(figure["number"]), html.escape(figure["shows"])
+            where = f"notebooks/{figure['notebook']}.html#{name}"
             lines.append(
-                f'<a id="{name}" href="notebooks/{figure["notebook"]}.html#{name}">{pictures.thumbnail(figure, sizes[figure["id"]])}'
-                f"<b>{html.escape(figure['number'])}</b> <span>{html.escape(figure['shows'])}.</span> "
+                f'<a id="{name}" href="{where}">{picture}<b>{number}</b> <span>{shows}.</span> '
                 f"<small>{html.escape(figure['data'])} · {figure['notebook'].partition('/')[2]}</small></a>"
             )
         lines += ["</div>", ""]
@@ -224,13 +222,14 @@ def _row(record):
     values = {"paper": paper, "verdict": record["verdict"], "source": record["source"], "data": record["data"]}
     attributes = " ".join(f'data-{name}="{html.escape(value, quote=True)}"' for name, value in values.items())
     note = f"<p>{html.escape(record['note'])}</p>" if record["note"] else ""
+    name, verdict = record["id"], record["verdict"]
+    where = f'<a href="notebooks/{record["notebook"]}.html#claim-{name}">{book}</a> · <a href="#{name}">{name}</a>'
+    says, stated, source = (html.escape(record[key]) for key in ("says", "stated", "source"))
     return (
-        f'<article class="claim {record["verdict"]}" id="{record["id"]}" {attributes}>'
-        f'<p><b class="verdict">{claims.MARKS[record["verdict"]]} {record["verdict"]}</b> <span>{html.escape(record["says"])}</span></p>'
-        f"<dl><dt>{html.escape(record['source'])}</dt><dd>{html.escape(record['stated'])}</dd>"
-        f"<dt>here</dt><dd>{html.escape(claims.ours_in_words(record))}</dd></dl>{note}"
-        f'<p class="where">{html.escape(record["data"])} · <a href="notebooks/{record["notebook"]}.html#claim-{record["id"]}">{book}</a> · '
-        f'<a href="#{record["id"]}">{record["id"]}</a></p></article>'
+        f'<article class="claim {verdict}" id="{name}" {attributes}>'
+        f'<p><b class="verdict">{claims.MARKS[verdict]} {verdict}</b> <span>{says}</span></p>'
+        f"<dl><dt>{source}</dt><dd>{stated}</dd><dt>here</dt><dd>{html.escape(claims.ours_in_words(record))}</dd></dl>{note}"
+        f'<p class="where">{html.escape(record["data"])} · {where}</p></article>'
     )
 
 

@@ -32,18 +32,16 @@ def copies(root: Path, out: Path, figures: list[dict]) -> dict[str, tuple[int, i
     return sizes
 
 
-def shown(figure: dict, size: tuple[int, int], up: str) -> str:
+def shown(figure: dict, size: tuple[int, int], up: str, caption: str = "") -> str:
     """HTML of a figure in a page: lazy, with its text, a link to the whole. `up` leads to the top of the site."""
+    caption = caption and f"<figcaption>{html.escape(caption)}</figcaption>"
     alt = html.escape(f"{figure['number']}: {figure['shows']}", quote=True)
-    return (
-        f'<figure class="drawn" id="{figure["id"].replace("/", "")}"><a href="{up}figures/{figure["id"]}.png">'
-        f'<img src="{up}figures/{figure["id"]}.webp" alt="{alt}" width="{size[0]}" height="{size[1]}" loading="lazy"></a></figure>'
-    )
+    image = f'<img src="{up}figures/{figure["id"]}.webp" alt="{alt}" width="{size[0]}" height="{size[1]}" loading="lazy">'
+    name = figure["id"].replace("/", "")
+    return f'<figure class="drawn" id="{name}"><a href="{up}figures/{figure["id"]}.png">{image}</a>{caption}</figure>'
 
 
 def thumbnail(figure: dict, size: tuple[int, int], up: str = "") -> str:
     """HTML of a figure's thumbnail."""
     alt = html.escape(figure["shows"], quote=True)
-    return (
-        f'<img src="{up}figures/{figure["id"]}.small.webp" alt="{alt}" width="{size[0]}" height="{size[1]}" loading="lazy">'
-    )
+    return f'<img src="{up}figures/{figure["id"]}.small.webp" alt="{alt}" width="{size[0]}" height="{size[1]}" loading="lazy">'
