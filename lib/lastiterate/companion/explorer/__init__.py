@@ -3,6 +3,6 @@
 `theory.js` has the schedules and the bound, `update.js` what happens when a slider moves, `plots` the pictures and their widgets.
 """
 
-from lastiterate.companion.explorer.plots import FAMILIES, Parts, explore, parts
+from lastiterate.companion.explorer.plots import FAMILIES, Parts, explore, parts, pieces
 
-__all__ = ["FAMILIES", "Parts", "explore", "parts"]
+__all__ = ["FAMILIES", "Parts", "explore", "parts", "pieces"]

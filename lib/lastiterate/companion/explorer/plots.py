@@ -94,16 +94,31 @@ def explore() -> None:
     >>> explore()  # doctest: +SKIP
     """
     made = parts()
-    from bokeh.events import DocumentReady
-    from bokeh.io import curdoc, output_notebook, show
+    _extras.require("IPython", "notebooks")
+    from bokeh.io import output_notebook
     from bokeh.layouts import column, row
     from bokeh.resources import INLINE
+    from IPython.display import HTML, display
 
     output_notebook(INLINE, hide_banner=True)
     rows = [row(*made.plots[i : i + 2], sizing_mode="stretch_width") for i in (0, 2)]
-    shown = column(row(column(made.controls, width=320), made.numbers), *rows, made.plans, sizing_mode="stretch_width")
-    curdoc().js_on_event(DocumentReady, made.start)
-    show(shown)
+    pictures = column(made.numbers, *rows, made.plans, sizing_mode="stretch_width")
+    made.controls.width, made.controls.sizing_mode = 300, "fixed"
+    script, places = pieces({"explorer": row(made.controls, pictures, sizing_mode="stretch_width")}, made.start)
+    display(HTML(places["explorer"] + script))  # not `show`, which leaves out what a document does when it is ready
+
+
+def pieces(roots: dict[str, Any], start: Any) -> tuple[str, dict[str, str]]:
+    """(script, {name: HTML}) of parts in one document, which draws when it is ready."""
+    from bokeh.document import Document
+    from bokeh.embed import components
+    from bokeh.events import DocumentReady
+
+    document = Document()
+    for root in roots.values():
+        document.add_root(root)
+    document.js_on_event(DocumentReady, start)
+    return components(roots, wrap_script=True)
 
 
 SOURCES = {
@@ -156,7 +171,7 @@ def _figures(sources):
     }
     eta = figure(title="learning rate of step t", x_axis_label="step", **kept)
     bound = figure(title="bound Ω after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
-    sweep = figure(title="bound Ω at the end against the base rate", x_axis_label="base rate", x_axis_type="log", **kept)
+    sweep = figure(title="bound Ω at the last step", x_axis_label="base rate", x_axis_type="log", **kept)
     plans = figure(title="plans for going on", x_axis_label="step", **kept)
     for plot, y in ((eta, "eta"), (bound, "omega")):
         plot.multi_line("x", y, source=sources["pins"], color="#9a9a9a", line_width=1.5)
@@ -174,7 +189,7 @@ def _figures(sources):
         plot.background_fill_alpha = plot.border_fill_alpha = plot.outline_line_alpha = 0
         plot.grid.grid_line_color, plot.grid.grid_line_alpha = "#888888", 0.25
         plot.axis.minor_tick_line_alpha, plot.axis.axis_label_text_font_style = 0, "normal"
-        plot.title.text_font_size, plot.axis.major_label_text_font_size = "13px", "12px"
+        plot.axis.major_label_text_font_size = "12px"
     for plot in (eta, bound, plans):
         plot.xaxis.formatter, plot.xaxis.ticker = NumeralTickFormatter(format="0.[0]a"), BasicTicker(desired_num_ticks=5)
     for plot in (eta, sweep, plans):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lastiterate
 from lastiterate import _extras
-from lastiterate.companion import manifest, report
+from lastiterate.companion import manifest, outputs, report
 from lastiterate.companion.site import explorer_page, links, mathematics, pages, pictures
 
 HERE = Path(__file__).parent
@@ -56,7 +56,8 @@ def build(root: Path) -> Path:
 
     work, out = root / "build" / "site-source", root / "build" / "site"
     listed = manifest.read(root)
-    listed["figures"] = [f for f in listed["figures"] if (root / "figures" / f"{f['id']}.png").is_file()]  # that are drawn
+    drawn = {name for book in listed["notebooks"] for name in outputs.drawn(root / "notebooks" / f"{book['name']}.ipynb")}
+    listed["figures"] = [figure for figure in listed["figures"] if figure["id"] in drawn]
     records = report.all_claims(root, listed)
     extra = work / "extra"
     sizes = pictures.copies(root, extra / "figures", listed["figures"])

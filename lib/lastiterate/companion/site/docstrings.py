@@ -12,7 +12,7 @@ def literal(lines: list[str]) -> list[str]:
     >>> literal(["Ω is", "", "    a/b", "", "Args:", "    x: a"])
     ['Ω is', '', '::', '', '    a/b', '', 'Args:', '    x: a']
     """
-    made, section, block = [], False, False
+    made, section, block, example = [], False, False, False
     for i, line in enumerate(lines):
         indented = line.startswith("    ")
         if line and not indented:
@@ -20,7 +20,8 @@ def literal(lines: list[str]) -> list[str]:
         if indented and not section and not block and (i == 0 or not lines[i - 1].strip()):
             made += ["::", ""]
             block = True
-        made.append(line)
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        made.append(line if block or example else stars(line))
     return made
 
 
@@ -32,14 +33,14 @@ def stars(line: str) -> str:
     """
     line = re.sub(r"^( +)\*{1,2}(?=\w+:)", r"\1", line)
     odd = re.sub(r"`[^`]*`", "", line).count("*") % 2
-    return re.sub(r"\*(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\*", line) if odd and not line.startswith("    ") else line
+    return re.sub(r"\*(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\*", line) if odd else line
 
 
 def setup(app: Any) -> dict[str, Any]:
     """As an extension of Sphinx, before napoleon."""
 
     def process(app, what, name, obj, options, lines):
-        lines[:] = [stars(line) for line in literal(lines)]
+        lines[:] = literal(lines)
 
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", process, priority=100)

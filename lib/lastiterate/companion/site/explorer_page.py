@@ -11,18 +11,11 @@ SCRIPTS = ("bokeh.min.js", "bokeh-widgets.min.js")
 def write(page: Path, scripts: Path) -> None:
     """Write the HTML that the page includes, and Bokeh's scripts into a folder that the page finds as "bokeh"."""
     import bokeh
-    from bokeh.document import Document
-    from bokeh.embed import components
-    from bokeh.events import DocumentReady
 
     made = explorer.parts(page=True)
     roots = {"controls": made.controls, "numbers": made.numbers, "plans": made.plans}
     roots |= dict(zip(("eta", "bound", "sweep", "going"), made.plots, strict=True))
-    document = Document()
-    for root in roots.values():
-        document.add_root(root)
-    document.js_on_event(DocumentReady, made.start)
-    script, divs = components(roots, wrap_script=True)
+    script, divs = explorer.pieces(roots, made.start)
     scripts.mkdir(parents=True, exist_ok=True)
     for name in SCRIPTS:
         shutil.copyfile(Path(bokeh.__file__).parent / "server" / "static" / "js" / name, scripts / name)

@@ -26,8 +26,7 @@ def copies(root: Path, out: Path, figures: list[dict]) -> dict[str, tuple[int, i
             for suffix, width in ((".webp", WIDE), (".small.webp", THUMBNAIL)):
                 small = shown.copy()
                 small.thumbnail((width, 10 * width))
-                options = {"lossless": True} if suffix == ".webp" else {"quality": 80}
-                small.save(Path(f"{name}{suffix}"), method=4, **options)
+                small.save(Path(f"{name}{suffix}"), lossless=suffix == ".webp", quality=80, method=4)
         shutil.copy2(original, name.with_suffix(".png"))
     return sizes
 
