@@ -166,7 +166,6 @@ def _figures(sources):
         "height": 260,
         "sizing_mode": "stretch_width",
         "toolbar_location": None,
-        "output_backend": "svg",
         "tools": "xpan,xwheel_zoom,reset",
     }
     eta = figure(title="learning rate of step t", x_axis_label="step", **kept)

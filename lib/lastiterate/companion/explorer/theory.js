@@ -2,7 +2,7 @@
 // A schedule is a Float64Array of T rates, peak 1; steps are numbered from 1, arrays from 0.
 const theory = (() => {
   const floor = (x) => Math.floor(x + 1e-9);  // as the library's: 0.29 · 100 is 29
-  const make = (T, f) => Float64Array.from({ length: T }, (_, i) => f(i + 1));
+  const make = (T, f) => { const made = new Float64Array(T); for (let t = 1; t <= T; t++) made[t - 1] = f(t); return made; };
   const families = {
     constant: (T) => make(T, () => 1),
     linear: (T) => make(T, (t) => (T + 1 - t) / T),
@@ -76,19 +76,26 @@ const theory = (() => {
     const wsd = (T, c) => schedule({ family: "wsd", T, cooldown: c, warmup: 0 });
     const G = norms(T2, alpha), tuned = best(terms(wsd(T1, cooldown), G)).gamma, whole = wsd(T2, cooldown);
     const stop = floor((1 - cooldown) * T1);
-    const two = (rho) => whole.map((x, i) => (i < stop ? 1 : rho * x));
-    // 1/γ*² = (P + z)(bz + Σ p_k²G_k²/(P_k + z)) of `continuation.rate`, convex in z; all that depends on ρ is O(stop).
-    const excess = (rho) => (tuned / best(terms(two(rho), G)).gamma) ** 2 - 1;
+    // 1/γ*² = (P + z)(bz + Σ G_k²/(P_k + z)), z = ρA, of `continuation.rate`, convex in z: the larger of two roots.
+    let total = whole[T2 - 1], noise = total * G[T2 - 1] ** 2;
+    for (let k = T2 - 2; k >= stop; k--) { noise += (whole[k] * G[k]) ** 2 / total; total += whole[k]; }
+    const b = noise / total;
+    const excess = (rho) => {
+      let after = rho * total, sum = 0;
+      for (let k = stop - 1; k >= 0; k--) { sum += G[k] * G[k] / after; after += 1; }
+      return tuned ** 2 * after * (b * rho * total + sum) - 1;
+    };
+    const slope = (rho) => {
+      let after = rho * total, sum = 0;
+      for (let k = stop - 1; k >= 0; k--) { sum += G[k] * G[k] * (k + 1) / (after * after); after += 1; }
+      return b * (stop + 2 * rho * total) - sum;
+    };
     let rho = 1;
     if (excess(1) > 0) {
-      let low = 0, high = 1;  // golden section for the minimum, then the larger root
-      for (let i = 0; i < 40; i++) {
-        const a = low + 0.381966 * (high - low), b = low + 0.618034 * (high - low);
-        if (excess(a) < excess(b)) high = b; else low = a;
-      }
-      rho = excess(high) > 0 ? NaN : root(excess, high, 1);
+      const lowest = slope(1) > 0 ? root(slope, 1e-12, 1) : 1;
+      rho = excess(lowest) > 0 ? NaN : root(excess, lowest, 1);
     }
-    const gap = (n) => Math.log(best(terms(wsd(T2, n / (T2 + 1)), norms(T2, alpha))).gamma / tuned);
+    const gap = (n) => Math.log(best(terms(wsd(T2, n / (T2 + 1)), G)).gamma / tuned);
     let low = floor(cooldown * (T2 + 1)), high = T2, fraction = NaN;
     if (T2 === T1 || gap(low) >= 0) fraction = cooldown;
     else if (gap(high) >= 0) {
