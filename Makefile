@@ -5,7 +5,7 @@ RUN := LASTITERATE_PARENT=$$PPID exec $(PY) -m lastiterate
 SIZE ?= nano
 
 .DEFAULT_GOAL := help
-.PHONY: help env figures test test-slow notebook lab data worstcase runs suites laws bench lint format package clean
+.PHONY: help env figures test test-slow notebook lab data worstcase runs suites laws site serve test-site bench lint format package clean
 
 help:  ## this text
 	@echo "lastiterate: learning-rate-schedule theory to understand, check and use"
@@ -32,7 +32,7 @@ test: env  ## run the tests
 	@$(PY) -m pytest -n 2
 
 test-slow: env  ## run the slow checks too: exact worst cases up to T = 40, bounds at T = 1,000,000, 50 kills
-	@$(PY) -m pytest -n 2 -m "slow or not slow"
+	@$(PY) -m pytest -n 2 -m "not site"
 
 notebook: env  ## run one notebook into build/ with other parameters: NB=paper/name ARGS="name=value ..."
 	@$(RUN) notebook $(NB) $(ARGS)
@@ -65,6 +65,21 @@ laws: env  ## recompute data/laws.csv and laws_runs.csv, the bench of schedule l
 	@$(RUN) laws build/laws.csv
 	@cp build/laws.csv build/laws_runs.csv build/laws_variants.csv data/
 	@$(RUN) data --register
+
+site: .venv/.site  ## write the pages into build/site from what is committed, offline, in half a minute
+	@$(RUN) site
+
+serve: .venv/.site  ## write the pages and show them at http://127.0.0.1:8000
+	@$(RUN) site --serve
+
+test-site: site  ## look at every page, and move the explorer, in Chromium without a screen
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "a browser is needed: apt-get install chromium" >&2; exit 2; }
+	@$(PY) -m pytest -m site tests/companion/site
+
+.venv/.site: requirements-site.lock .venv/.complete
+	@echo "adding what pages need to .venv: 275 MB, about a minute"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-site.lock
+	@touch $@
 
 bench: env  ## print speeds as ratios to plain baselines
 	@$(PY) benchmarks/start.py

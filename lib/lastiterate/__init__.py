@@ -11,10 +11,12 @@ __all__ = ["bounds", "continuation", "design", "experiments", "laws", "logs", "s
 
 
 def __getattr__(name):
+    if name == "explore":
+        return importlib.import_module("lastiterate.companion.explorer").explore
     if name in __all__:
         return importlib.import_module(f"lastiterate.{name}")
     raise AttributeError(f"module 'lastiterate' has no attribute {name!r}")
 
 
 def __dir__():
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, "explore"]

@@ -24,7 +24,7 @@ GROUPS = {
     "theory": ("bound", "extend", "transfer", "optimal", "refine"),
     "logs": ("log", "predict"),
     "training": ("train", "sweep", "tokenize"),
-    "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems", "laws"),
+    "this repository": ("figures", "notebook", "data", "worstcase", "convex", "problems", "laws", "site"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 GRACE = 10.0  # seconds that an interrupted command has to clean up
