@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import subprocess
+import symtable
 import sys
 import tomllib
 from pathlib import Path
@@ -208,3 +209,30 @@ def test_notebooks_only_tell(repository, listed):
             for node in ast.walk(ast.parse(code)):
                 if isinstance(node, ast.FunctionDef | ast.ClassDef):
                     assert node.end_lineno - node.lineno < 10, f"{where}: {node.name} is longer than 10 lines"
+
+
+def test_cells_without_logs_need_none_that_have_them(repository, listed):
+    """Without the authors' logs the cells tagged `logs` are left out, and all others print what they print with them."""
+    for book in listed["notebooks"]:
+        of_logs = set()
+        for cell in outputs.cells(repository / "notebooks" / f"{book['name']}.ipynb"):
+            if cell["cell_type"] == "code":
+                bound, read = names("".join(cell["source"]))
+                if "logs" in cell["metadata"].get("tags", []):
+                    of_logs |= bound
+                else:
+                    assert not (read - bound) & of_logs, f"{book['name']} cell {cell['id']} needs {(read - bound) & of_logs}"
+                    of_logs -= bound
+
+
+def names(code):
+    """Names that a cell binds (or changes an item of), and names of other cells that it reads, in functions too."""
+    tables = [top := symtable.symtable(code, "cell", "exec")]
+    for table in tables:
+        tables += table.get_children()
+    stored = (
+        node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    )
+    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned()} | {n.id for n in stored if isinstance(n, ast.Name)}
+    read = {s.get_name() for t in tables for s in t.get_symbols() if s.is_referenced() and (t is top or s.is_global())}
+    return bound, read
