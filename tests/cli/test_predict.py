@@ -25,6 +25,8 @@ def test_a_run_with_a_cooldown_says_what_others_would_give(tmp_path, capsys):
     assert float(row.split()[2]) == pytest.approx(true.predict(1e-3 * schedules.linear(1000), [1000])[0], abs=2e-3)
     assert "starts agree" in said and "best for bound" in said and (tmp_path / "curves.png").stat().st_size > 10_000
     assert schedules.named(out).size == 1000
+    assert cli.main(["predict", path, "--law", "bound", "--best"]) == 0  # without a file
+    assert "best for bound" in capsys.readouterr().out
     assert cli.main(["predict", path, "--schedule", "linear", "--lr", "4e-3"]) == 0
     assert "extrapolated: peak rate 0.004 was never trained" in capsys.readouterr().out
 

@@ -31,7 +31,7 @@ def add_arguments(parser):
     parser.add_argument("--law", default="two_clock", help="law whose curves are drawn and whose best schedule is sought")
     parser.add_argument("--seed", type=int, default=0, help="of the fit's random starts")
     parser.add_argument(
-        "--best", nargs="?", const="", metavar="CSV", help="add the schedule that the law likes best; write it there"
+        "--best", nargs="?", const=True, metavar="CSV", help="add the schedule that the law likes best; write it there"
     )
     parser.add_argument("--plot", metavar="PNG", help="draw measured and predicted curves")
     parser.add_argument("--anyway", action="store_true", help="predict even where the logs do not determine a law")
@@ -49,7 +49,7 @@ def run(args):
     if args.lr is not None:
         _check.real("lr", args.lr, 0.0, open_low=True)
     plot = args.plot and _shared.output(args.plot, ".png", b"lastiterate predict", "plot")
-    out = args.best and _shared.output(args.best, ".csv", b"step,eta", "best")
+    out = args.best is not True and args.best and _shared.output(args.best, ".csv", b"step,eta", "best")
     if not args.schedule and args.best is None:
         raise ValueError("schedule must be given, such as --schedule linear, or --best")
     names, curves = _curves(args)
@@ -71,8 +71,9 @@ def run(args):
         cells = [spec, f"{found['steps']:,}", f"{found['loss']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
         rows.append([*cells, *(f"{found[name]:.4f}" for name in fits)])
     print("\n".join(_shared.columns(rows)))
+    wider = laws.interval.EXTRAPOLATED / laws.interval.FACTOR
     for said in dict.fromkeys(filter(None, table["extrapolated"])):
-        print(f"extrapolated: {said}; the intervals are wider, and on small runs held less than nine of ten")
+        print(f"extrapolated: {said}; the intervals are {wider:.1f} times as wide, as runs of two small models ask for")
     if out:
         schedules.write_csv(out, np.maximum(best / peak, 0.0), peak)
         print(f"written: {out}")

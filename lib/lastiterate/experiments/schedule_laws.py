@@ -247,27 +247,24 @@ def against(table, law="two_clock"):
 
 
 def coverage(runs):
-    """Whether the interval of each test run's final loss holds it.
+    """Whether each test run's final loss is held by the interval whose factor was chosen on the other tasks, and on none of its runs.
 
     Args:
         runs: from `record`, with the laws of `interval.PANEL`.
 
     Returns:
-        DataFrame, a row a test run of a task: task, run, measured, predicted, low, high, extrapolated, inside; `chosen`,
-        whether the interval's factor was chosen on this task; and `judges`, whether no such task has the run, to fit or to
-        predict.
+        DataFrame, a row a test run of a task: task, run, extrapolated; measured; predicted, by the first law of the panel;
+        range, of the panel's predictions; factor; half, the interval's half width; inside.
     """
-    listed, out = tasks(), []
-    seen = set(listed.loc[listed["task"].isin(interval.CHOSEN), "run"].str.partition("@")[0])
-    for (task, name), rows in runs[runs["fit"] == "common"].groupby(["task", "run"], sort=False):
-        losses, first = dict(zip(rows["law"], rows["predicted"], strict=True)), rows.iloc[0]
-        low, high = interval.around(losses, bool(first["extrapolated"]))
-        measured = float(first["predicted"] - first["final"])
-        out.append(
-            {
-                "task": task, "run": name, "measured": measured, "predicted": losses[interval.PANEL[0]], "low": low, "high": high,
-                "extrapolated": bool(first["extrapolated"]), "inside": low <= measured <= high, "chosen": task in interval.CHOSEN,
-                "judges": task not in interval.CHOSEN and name not in seen,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(out)
+    listed, rows = tasks(), runs[(runs["fit"] == "common") & runs["law"].isin(interval.PANEL)]
+    predicted = rows.pivot(index=["task", "run"], columns="law", values="predicted")
+    first = rows[rows["law"] == interval.PANEL[0]].set_index(["task", "run"])
+    out = first[["extrapolated"]].assign(measured=first["predicted"] - first["final"], predicted=first["predicted"])
+    out = out.assign(range=predicted.max(axis=1) - predicted.min(axis=1), factor=np.nan).reset_index()
+    missed = (out["measured"] - out["predicted"]).abs()
+    for (task, extrapolated), here in out.groupby(["task", "extrapolated"]):
+        of_task = listed.loc[listed["task"] == task, "run"].str.partition("@")[0]
+        others = (out["task"] != task) & ~out["run"].isin(of_task) & (out["extrapolated"] == extrapolated)
+        out.loc[here.index, "factor"] = interval.factor(missed[others], out["range"][others], out["predicted"][others])
+    half = out["factor"] * out["range"] / 2 + interval.FLOOR * out["predicted"]
+    return out.assign(half=half, inside=missed <= half)

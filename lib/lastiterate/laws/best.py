@@ -155,7 +155,7 @@ class Blocks:
         self.start, self.end = steps, steps - n  # steps to the end, from each block's start and from its end
 
     def U(self, s):
-        return (self.x**s) @ (self.n / self.length)
+        return (self.x**s * (self.n / self.length)).sum(axis=1)
 
     def forgotten(self, scale, power):
         """Σ changes · [1 − (1 + scale · sum of rates since)^−power]."""
@@ -191,7 +191,7 @@ def _two_clock_linear(blocks, L0, A, B):
 def _step_memory(blocks, L0, A, B, a, b):
     from scipy.special import digamma
 
-    return L0 + A * blocks.U(0.75) ** -a + B * (blocks.x @ (digamma(blocks.start + 1) - digamma(blocks.end + 1))) ** b
+    return L0 + A * blocks.U(0.75) ** -a + B * (blocks.x * (digamma(blocks.start + 1) - digamma(blocks.end + 1))).sum(axis=1) ** b
 
 
 def _bound(blocks, L0, A, B, a, b=None):
@@ -200,7 +200,7 @@ def _bound(blocks, L0, A, B, a, b=None):
 
 def _annealing(blocks, L0, A, C, a):
     kept = (1 - 0.999**blocks.start) / 0.001
-    return L0 + A * blocks.S**-a + C * (blocks.change[:, 1:] @ kept[1:])
+    return L0 + A * blocks.S**-a + C * (blocks.change * kept)[:, 1:].sum(axis=1)
 
 
 def _multi_power(blocks, L0, A, B, a, C, beta, gamma):
