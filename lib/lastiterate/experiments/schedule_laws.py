@@ -247,7 +247,7 @@ def against(table, law="two_clock"):
 
 
 def coverage(runs):
-    """Whether each test run's final loss is held by the interval whose factor was chosen on the other tasks, and on none of its runs.
+    """Whether each test run's final loss is held by the interval whose factor was chosen on other tasks, and on none of its runs.
 
     Args:
         runs: from `record`, with the laws of `interval.PANEL`.
