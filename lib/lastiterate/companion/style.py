@@ -71,7 +71,9 @@ LABELS = {
     "step": "step-wise",
 }
 DIGITS = 6  # significant digits of numbers in JSON: enough to check, too few for processors to differ in
-SHADES = 2  # of 255, by which a picture may differ from the one that is there and still be taken for it
+COLORS_OF_PNG = 256  # of its palette, half of them in the smaller picture that a notebook shows
+SCREEN = 100  # dots an inch of that picture
+SHADES = 4  # of 255, by which a picture may differ from the one that is there and still be taken for it
 MAX_POINTS = 1500  # points of a curve that are drawn; see `thin`
 
 
@@ -232,9 +234,9 @@ def save(fig: Figure, name: str) -> None:
         fig: matplotlib Figure.
         name: such as "schaipp2025/fig02"; files go to the folder named by LASTITERATE_FIGURES, or else to build/figures.
 
-    A PNG that is there already and differs by no more than SHADES of 255 stays. The JSON has, for each panel, its title, labels,
-    scales and limits, and every labelled line with its x and y. Files are written atomically, without dates: the same numbers
-    give the same bytes.
+    A PNG has a palette; one that is there already and shows the new picture stays. The JSON has, for each panel, its title,
+    labels, scales and limits, and every labelled line with its x and y. Files are written atomically, without dates: the same
+    numbers give the same bytes. What is shown is the PNG at the size of a page.
     """
     import matplotlib.pyplot as plt
 
@@ -244,7 +246,7 @@ def save(fig: Figure, name: str) -> None:
         fig.savefig(buffer, format=suffix, metadata=metadata)
         content = buffer.getvalue()
         if suffix == "png":
-            content = png = _as_before(folder / f"{name}.png", content)
+            content = png = _with_palette(folder / f"{name}.png", content)
         write_atomic(folder / f"{name}.{suffix}", content)
     numbers = {"figure": name, "panels": [_panel(ax) for ax in fig.axes]}
     text = json.dumps(_rounded(numbers), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -252,22 +254,44 @@ def save(fig: Figure, name: str) -> None:
         folder / f"{name}.json", (text.replace('{"title"', '\n{"title"').replace('{"label"', '\n{"label"') + "\n").encode()
     )
     plt.close(fig)
-    size = {"image/png": {"width": round(100 * fig.get_figwidth())}}  # the same scale for narrow and wide figures
-    outputs.display({"image/png": png, outputs.FIGURE: {"figure": name}, "text/plain": f"figure {name}"}, size)
+    width = round(SCREEN * fig.get_figwidth())  # the same scale for narrow and wide figures
+    shown = {"image/png": _at_width(png, width), outputs.FIGURE: {"figure": name}, "text/plain": f"figure {name}"}
+    outputs.display(shown, {"image/png": {"width": width}})
 
 
-def _as_before(path, png):
-    """The picture that is there already where the new one looks the same: other processors round some shades by a level."""
+def _with_palette(path, png):
+    """A picture in COLORS_OF_PNG colours; the one that is there already where it shows the same, as after other rounding."""
     from PIL import Image
 
-    if not path.is_file() or (before := path.read_bytes()) == png:
-        return png
+    new, drawn = _few_colors(picture := Image.open(io.BytesIO(png)).convert("RGB"), COLORS_OF_PNG), _levels(picture)
     try:
-        old, new = (np.asarray(Image.open(io.BytesIO(content)), dtype=np.int16) for content in (before, png))
-    except OSError:  # no picture
-        return png
-    same = old.shape == new.shape and np.abs(old - new).max() <= SHADES
-    return before if same else png
+        before = path.read_bytes()
+        old, fresh = (Image.open(io.BytesIO(content)) for content in (before, new))
+    except OSError:  # none, or no picture
+        return new
+    off = np.abs(_levels(fresh) - drawn).max() + SHADES  # the first is of a palette that was made for this very picture
+    same = (old.mode, old.size) == (fresh.mode, fresh.size) and np.abs(_levels(old) - drawn).max() <= off
+    return before if same else new
+
+
+def _at_width(png, width):
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    height = round(picture.height * width / picture.width)
+    return _few_colors(picture.resize((width, height), Image.Resampling.LANCZOS), COLORS_OF_PNG // 2)
+
+
+def _few_colors(picture, n):
+    from PIL import Image
+
+    buffer = io.BytesIO()  # maximum coverage is off by 19 of 255 at most in these figures, median cut by 80
+    picture.quantize(n, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _levels(picture):
+    return np.asarray(picture.convert("RGB"), dtype=np.int16)
 
 
 def _panel(ax):
