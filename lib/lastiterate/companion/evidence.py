@@ -25,7 +25,7 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
         "guide-one-horizon": "linear decay ends below wsd with cooldown 0.2, each at its best rate (linear minus wsd)",
     },
     "refine": {
-        "defazio-refined-lm-own": "on small GPTs it ends at most a standard deviation above linear decay (in these)",
+        "defazio-refined-no-warmup": "on small GPTs it ends at most a standard deviation above linear decay (in these)",
         "defazio-refined-suite": "nor on small problems (in these)",
         "defazio-convex-refined": "nor more than a standard error on convex ones (percent of excess loss)",
     },
