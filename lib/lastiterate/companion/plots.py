@@ -196,14 +196,38 @@ def curves_only(ax: "Axes", marks: Mapping[str, Any] | None = None, **options: A
         marks: {label: marker}, such as {"best rate": "*"}, or a dict of a line's properties in the marker's place.
         **options: of ``ax.legend``.
     """
-    curves = [line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1 and line.get_linestyle() != "None"]
-    ax.legend(handles=[*curves, *_marks(marks)], **options)
+    ax.legend(handles=[*_curves(ax), *_marks(marks)], **options)
+
+
+def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.5) -> None:
+    """Each curve's name at its right end, in its colour, in a legend's place; names that would overlap are set apart.
+
+    Args:
+        ax: matplotlib Axes, its scales and limits set.
+        names: {label: what stands there}, for those curves only; all of `curves_only` by their labels, where not given.
+        size: of the letters, in points.
+    """
+    named = {line: names.get(line.get_label(), "") if names else line.get_label() for line in _curves(ax)}
+    ends = [(line.get_xydata()[-1], name, line.get_color()) for line, name in named.items() if name]
+    right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
+    apart = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # a line's height, in heights of the panel
+    order = np.argsort(places)
+    spread_out = np.clip(places[order], 0, 1)
+    for i in range(1, len(ends)):
+        spread_out[i] = max(spread_out[i], spread_out[i - 1] + apart)
+    for i, y in zip(order, spread_out - max(0, spread_out[-1] - 1), strict=True):
+        _, name, color = ends[i]
+        ax.annotate(name, (right[i], y), (4, 0), "axes fraction", "offset points", color=color, size=size, va="center")
 
 
 def legend_of(ax: "Axes", start: str | tuple[str, ...], marks: Mapping[str, Any] | None = None, **options: Any) -> None:
     """A legend of the lines whose labels start so, or in one of several ways, and of marks as in `curves_only`."""
     lines = [line for line in ax.get_lines() if str(line.get_label()).startswith(start)]
     ax.legend(handles=[*lines, *_marks(marks)], **options)
+
+
+def _curves(ax):
+    return [line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1 and line.get_linestyle() != "None"]
 
 
 def _marks(marks):
