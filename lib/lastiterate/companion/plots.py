@@ -207,17 +207,19 @@ def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.
         names: {label: what stands there}, for those curves only; all of `curves_only` by their labels, where not given.
         size: of the letters, in points.
     """
+    from matplotlib.colors import to_rgb
+    from scipy.optimize import isotonic_regression
+
     named = {line: names.get(line.get_label(), "") if names else line.get_label() for line in _curves(ax)}
-    ends = [(line.get_xydata()[-1], name, line.get_color()) for line, name in named.items() if name]
+    ends = [(line.get_xydata()[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
     right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
-    apart = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # a line's height, in heights of the panel
     order = np.argsort(places)
-    spread_out = np.clip(places[order], 0, 1)
-    for i in range(1, len(ends)):
-        spread_out[i] = max(spread_out[i], spread_out[i - 1] + apart)
-    for i, y in zip(order, spread_out - max(0, spread_out[-1] - 1), strict=True):
-        _, name, color = ends[i]
-        ax.annotate(name, (right[i], y), (4, 0), "axes fraction", "offset points", color=color, size=size, va="center")
+    apart = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi) * np.arange(len(ends))  # in heights of the panel
+    free = isotonic_regression(places[order] - apart).x  # the nearest places with a line's height between them
+    for i, y in zip(order, np.clip(free, 0, 1 - apart[-1]) + apart, strict=True):
+        _, name, rgb = ends[i]
+        dark = rgb * min(1, 0.45 / (rgb @ (0.3, 0.59, 0.11)))  # a light shade is no colour for letters
+        ax.annotate(name, (right[i], y), (4, 0), "axes fraction", "offset points", color=dark, size=size, va="center")
 
 
 def legend_of(ax: "Axes", start: str | tuple[str, ...], marks: Mapping[str, Any] | None = None, **options: Any) -> None:
