@@ -214,9 +214,10 @@ def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.
     ends = [(line.get_xydata()[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
     right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
     order = np.argsort(places)
-    apart = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi) * np.arange(len(ends))  # in heights of the panel
-    free = isotonic_regression(places[order] - apart).x  # the nearest places with a line's height between them
-    for i, y in zip(order, np.clip(free, 0, 1 - apart[-1]) + apart, strict=True):
+    line = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # its height, in heights of the panel
+    apart = line * np.arange(len(ends))
+    free = isotonic_regression(places[order] - apart).x  # the nearest places a line apart
+    for i, y in zip(order, np.clip(free, line / 2, 1 - apart[-1]) + apart, strict=True):
         _, name, rgb = ends[i]
         dark = rgb * min(1, 0.45 / (rgb @ (0.3, 0.59, 0.11)))  # a light shade is no colour for letters
         ax.annotate(name, (right[i], y), (4, 0), "axes fraction", "offset points", color=dark, size=size, va="center")
