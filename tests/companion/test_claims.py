@@ -91,6 +91,7 @@ def test_claims_are_not_compared_under_other_parameters(monkeypatch):
     assert claim("test", "so", 3.0, paper=1, data="theory")["verdict"] == claims.NOT_COMPARED
     record = claim("test", "so", None, paper=1, data="theory")
     assert record["verdict"] == claims.NOT_COMPARED and record["measured"] == []
+    assert claim("test", "so", [1.0], paper=[1, 2], data="theory")["verdict"] == claims.NOT_COMPARED, "fewer horizons, say"
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from lastiterate import bounds, logs, schedules
 from lastiterate.companion import plots, run_plots, style
@@ -205,3 +206,18 @@ def test_a_logarithmic_axis_with_plain_numbers():
     assert ax.get_yscale() == "log" and ax.get_ylim() == (0.8, 4.5)
     shown = [float(text.get_text()) for text in ax.get_yticklabels(which="both")]  # plain numbers, no powers of ten
     assert 4 <= len(shown) <= 6 and np.ptp(np.diff(shown)) < 1e-9
+
+
+def test_names_stand_at_the_ends_of_their_curves_and_apart():
+    _, ax = plt.subplots()
+    for name, end in {"low": 0.1, "near": 0.101, "high": 0.9, "unnamed": 0.5}.items():
+        ax.plot([1, 2], [0.5, end], label=name, color="red" if name == "near" else "blue")
+    ax.set(xlim=(1, 2), ylim=(0, 1))
+    plots.at_ends(ax, {"low": "low", "near": "nearly low", "high": "high"})
+    texts = {text.get_text(): text for text in ax.texts}
+    places = {name: text.xy[1] for name, text in texts.items()}
+    assert list(texts) == ["low", "nearly low", "high"] and all(text.xy[0] == 1 for text in ax.texts)
+    height = 7.5 / (72 * ax.bbox.height / ax.figure.dpi)
+    assert places["high"] == pytest.approx(0.9) and places["nearly low"] > places["low"] + height
+    assert (places["low"] + places["nearly low"]) / 2 == pytest.approx((0.1 + 0.101) / 2), "moved as little as can be"
+    assert 0.3 * to_rgb(texts["nearly low"].get_color())[0] <= 0.45 and to_rgb(texts["high"].get_color()) == to_rgb("blue")

@@ -219,14 +219,14 @@ def claim(
     one = isinstance(measured, Measured) or not isinstance(measured, list | tuple | np.ndarray)
     each: Any = [] if measured is None else [measured] if one else measured
     ours = [_measured(m) for m in each]
-    if ours and paper is not None and len(regions) != len(ours):
-        raise ValueError(f"measured must have as many values as paper, {len(regions)}, got {len(ours)}")
     if paper is not None and opposite is None and any(m.low < m.high for m in ours):
         raise ValueError(f"opposite must be given where a stated value is beside an interval ({id})")
     if os.environ.get("LASTITERATE_OTHER_PARAMETERS"):  # set by `make notebook`: the paper's value is for its own
         decided = NOT_COMPARED
     elif not ours:
         raise ValueError(f"measured must be a value where the parameters are the paper's ({id})")
+    elif paper is not None and len(regions) != len(ours):
+        raise ValueError(f"measured must have as many values as paper, {len(regions)}, got {len(ours)}")
     else:
         regions = regions if paper is not None else regions * len(ours)
         found = [verdict(m.low, m.high, r, opposite, paper is not None) for m, r in zip(ours, regions, strict=True)]

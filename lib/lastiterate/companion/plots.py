@@ -196,14 +196,41 @@ def curves_only(ax: "Axes", marks: Mapping[str, Any] | None = None, **options: A
         marks: {label: marker}, such as {"best rate": "*"}, or a dict of a line's properties in the marker's place.
         **options: of ``ax.legend``.
     """
-    curves = [line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1 and line.get_linestyle() != "None"]
-    ax.legend(handles=[*curves, *_marks(marks)], **options)
+    ax.legend(handles=[*_curves(ax), *_marks(marks)], **options)
+
+
+def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.5) -> None:
+    """Each curve's name at its right end, in its colour, in a legend's place; names that would overlap are set apart.
+
+    Args:
+        ax: matplotlib Axes, its scales and limits set.
+        names: {label: what stands there}, for those curves only; all of `curves_only` by their labels, where not given.
+        size: of the letters, in points.
+    """
+    from matplotlib.colors import to_rgb
+    from scipy.optimize import isotonic_regression
+
+    named = {line: names.get(line.get_label(), "") if names else line.get_label() for line in _curves(ax)}
+    ends = [(line.get_xydata()[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
+    right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
+    order = np.argsort(places)
+    line = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # its height, in heights of the panel
+    apart = line * np.arange(len(ends))
+    free = isotonic_regression(places[order] - apart).x  # the nearest places a line apart
+    for i, y in zip(order, np.clip(free, line / 2, 1 - apart[-1]) + apart, strict=True):
+        _, name, rgb = ends[i]
+        dark = rgb * min(1, 0.45 / (rgb @ (0.3, 0.59, 0.11)))  # a light shade is no colour for letters
+        ax.annotate(name, (right[i], y), (4, 0), "axes fraction", "offset points", color=dark, size=size, va="center")
 
 
 def legend_of(ax: "Axes", start: str | tuple[str, ...], marks: Mapping[str, Any] | None = None, **options: Any) -> None:
     """A legend of the lines whose labels start so, or in one of several ways, and of marks as in `curves_only`."""
     lines = [line for line in ax.get_lines() if str(line.get_label()).startswith(start)]
     ax.legend(handles=[*lines, *_marks(marks)], **options)
+
+
+def _curves(ax):
+    return [line for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) > 1 and line.get_linestyle() != "None"]
 
 
 def _marks(marks):
