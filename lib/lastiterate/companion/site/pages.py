@@ -18,7 +18,7 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
     "guide": ("Guide", "Small experiments, each ending in a rule and the evidence for it."),
     "laws": ("Laws", "Loss curves predicted from learning rates alone, on one bench."),
 }
-FRONT = ("schaipp2025/fig01a", "schaipp2025/fig01b")
+DOCS = tuple(f"docs/{name}" for name in ("notebooks", "library", "command_line", "predictions", "trainer", "speed"))
 ON_START = ("fig01a-same-end", "fig01a-same-end-own", "fig02-order-own")  # verdicts on "wsd ends as low as cosine"
 
 
@@ -26,7 +26,7 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
     """Write the source of all pages, Markdown and notebooks, into a folder; returns the files."""
     figures = {figure["id"]: figure for figure in listed["figures"]}
     texts = {
-        "index.md": start(records, figures, sizes),
+        "index.md": start(root, records),
         "explorer.md": EXPLORER,
         "gallery.md": gallery(listed, sizes),
         "claims.md": claims_page(listed, records),
@@ -35,6 +35,8 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
         "data.md": articles.prose((root / "data/runs/README.md").read_text(encoding="utf-8"), "data/runs/README.md", "data"),
         "changelog.md": articles.prose((root / "CHANGELOG.md").read_text(encoding="utf-8"), "CHANGELOG.md", "changelog"),
     }
+    for name in DOCS:
+        texts[f"{name}.md"] = articles.prose((root / f"{name}.md").read_text(encoding="utf-8"), f"{name}.md", name)
     for folder in SECTIONS:
         texts[f"notebooks/{folder}/index.md"] = section(root, folder, listed, records)
     for page, modules in links.API.items():
@@ -50,28 +52,30 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
     return [source / name for name in texts]
 
 
-def start(records: list[dict], figures: dict[str, dict], sizes: dict[str, tuple[int, int]]) -> str:
+def start(root: Path, records: list[dict]) -> str:
     """The first page: what this is, three ways in, and three answers."""
     T = 10_000
     lr, bound = bounds.optimal_lr(schedules.wsd(T, cooldown=0.2))
     factor = transfer.lr_ratio(schedules.wsd(T, cooldown=0.2), schedules.linear(T))
     by_id = {record["id"]: record for record in records}
     shown = "".join(articles.claim(by_id[name], "") for name in ON_START if name in by_id)
-    front = "".join(pictures.shown(figures[name], sizes[name], "", figures[name]["shows"]) for name in FRONT)
+    svg = (root / "figures" / "front.svg").read_text(encoding="utf-8")
     return f"""# Which learning-rate schedule, and why
 
 <p class="lead">A bound of convex optimization says why a cooldown makes the loss drop, which rate a schedule wants and how to
 extend a run. Here it is beside real training runs: two papers redrawn, {claims.totals(records)}.</p>
 
-<div class="fronts">
-{front}
-</div>
+```{{raw}} html
+<figure class="front">{svg[svg.index("<svg") :]}<figcaption>Above: runs of
+<a href="notebooks/schaipp2025/horizons.html">Schaipp et al. 2025</a>. Beneath: their bound Ω, which knows nothing of language
+models.</figcaption></figure>
+```
 
 ## What do you want?
 
 <div class="ways">
 <a class="way" href="notebooks/schaipp2025/horizons.html"><b>Understand</b> Read the papers as articles: pictures first, the code
-folded beneath. Start with <i>horizons</i>, or move a schedule yourself.</a>
+folded beneath. Begin with <i>horizons</i>.</a>
 <a class="way" href="claims.html"><b>Check</b> Every statement of the papers and of common advice beside what is measured
 here, with an interval and a verdict by one rule.</a>
 <a class="way" href="explorer.html"><b>Use</b> Your schedule, horizon and warmup: its best rate, its bound, the plan for a longer
@@ -119,6 +123,7 @@ make test
 Explorer <explorer>
 Gallery <gallery>
 Claims <claims>
+All notebooks <docs/notebooks>
 Recorded runs <data>
 ```
 
@@ -126,6 +131,11 @@ Recorded runs <data>
 :hidden:
 :caption: Use
 
+Library <docs/library>
+Command line and logs <docs/command_line>
+Predictions <docs/predictions>
+Trainer and sweeps <docs/trainer>
+Speed <docs/speed>
 Reference <api/index>
 How to cite <cite>
 Changelog <changelog>
