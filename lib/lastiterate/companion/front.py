@@ -32,7 +32,7 @@ def picture(root: Path) -> str:
     look |= {"axes.spines.right": False, "text.color": INK, "axes.edgecolor": MUTED, "axes.facecolor": "none"}
     look |= {"xtick.color": MUTED, "ytick.color": MUTED, "axes.labelcolor": MUTED, "svg.fonttype": "path"}
     with mpl.rc_context(look):
-        fig = Figure(figsize=(7.6, 4.0), layout="constrained", facecolor=PAPER)
+        fig = Figure(figsize=(6.0, 3.7), layout="constrained", facecolor=PAPER)
         fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
         panels = fig.subplots(len(PANELS), sharex=True)
         for ax, (figure, (steps, says, limits)) in zip(panels, PANELS.items(), strict=True):
@@ -41,7 +41,7 @@ def picture(root: Path) -> str:
                 line = next(line for line in lines if line["label"] == f"{kind}, {steps}")
                 end = line["x"][-1]
                 ax.plot([x / end for x in line["x"]], line["y"], color=style.COLORS[kind], lw=2.2, solid_capstyle="round")
-            ax.set_title(says, loc="left", fontsize=10, fontweight="bold")
+            ax.set_title(says, loc="left", fontsize=9.5, fontweight="bold")
             ax.set(xlim=(0, 1.0), ylim=limits)
             ax.axvspan(COOLDOWN, 1, color=style.COLORS["wsd"], alpha=0.1, lw=0)
             ax.locator_params(axis="y", nbins=4)

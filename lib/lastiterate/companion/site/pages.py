@@ -19,7 +19,11 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
     "laws": ("Laws", "Loss curves predicted from learning rates alone, on one bench."),
 }
 DOCS = tuple(f"docs/{name}" for name in ("notebooks", "library", "command_line", "predictions", "trainer", "speed"))
-ON_START = ("fig01a-same-end", "fig01a-same-end-own", "fig02-order-own")  # verdicts on "wsd ends as low as cosine"
+ON_START = {  # verdicts on "wsd ends as low as cosine": of which runs
+    "fig01a-same-end": "210M, the authors' logs; wsd at half the rate",
+    "fig01a-same-end-own": "0.9M, own runs; wsd at about half the rate",
+    "fig02-order-own": "0.9M, own runs; each at its best rate",
+}
 
 
 def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: dict[str, tuple[int, int]]) -> list[Path]:
@@ -58,7 +62,10 @@ def start(root: Path, records: list[dict]) -> str:
     lr, bound = bounds.optimal_lr(schedules.wsd(T, cooldown=0.2))
     factor = transfer.lr_ratio(schedules.wsd(T, cooldown=0.2), schedules.linear(T))
     by_id = {record["id"]: record for record in records}
-    shown = "".join(articles.claim(by_id[name], "") for name in ON_START if name in by_id)
+    asked = {name: by_id[name] for name in ON_START if name in by_id}
+    shown = "".join(articles.claim(record, "") for record in asked.values())
+    low = all(gap < 0.005 for record in asked.values() for gap in record["measured"])
+    rows = "\n".join(_ends(record, ON_START[name]) for name, record in asked.items())
     svg = (root / "figures" / "front.svg").read_text(encoding="utf-8")
     return f"""# Which learning-rate schedule, and why
 
@@ -86,20 +93,28 @@ run, as a line to copy.</a>
 
 ### Does wsd end as low as cosine?
 
-{shown}
+{"As low, or lower" if low else "Not always"}: loss of wsd at the end minus that of cosine, at three horizons.
 
-[All claims](page:claims.html), [the notebook](page:notebooks/schaipp2025/horizons.html).
+| runs | wsd − cosine | verdict |
+| --- | --- | --- |
+{rows}
+
+<details><summary>The statements, with intervals</summary>{shown}</details>
+
+[All claims](page:claims.html), [how this was measured](page:notebooks/schaipp2025/horizons.html).
 
 ### What is the best rate for my schedule?
+
+[Move yours in the explorer](page:explorer.html), which shows the best rate γ\* and Ω there. Or, after `pip install .`:
 
 ```python
 from lastiterate import bounds, schedules, transfer
 eta = schedules.wsd({T:_}, cooldown=0.2)
-bounds.optimal_lr(eta)                                    # {lr:.5f} D/G, and Ω there: {bound:.5f} D·G
-transfer.lr_ratio(eta, schedules.linear({T:_}))           # {factor:.3f}: factor for the rate, from wsd to linear decay
+bounds.optimal_lr(eta)
+# {lr:.5f} D/G, and Ω there: {bound:.5f} D·G
+transfer.lr_ratio(eta, schedules.linear({T:_}))
+# {factor:.3f}: factor for a tuned rate, from wsd to linear
 ```
-
-For other schedules, [move them](page:explorer.html).
 
 ### How do I repeat all of this?
 
@@ -160,6 +175,13 @@ the best one, $\\gamma^*$; and the lowest value that any schedule reaches, of
 """
 
 
+def _ends(record, runs):
+    """A row of the first page's table."""
+    low, high = (f"{value:+.3f}".replace("-", "−") for value in (min(record["measured"]), max(record["measured"])))
+    verdict = f"{claims.MARKS[record['verdict']]} {record['verdict']}"
+    return f"| {runs} | {low} to {high} | [{verdict}](part:claims.html#{record['id']}): {record['says']} |"
+
+
 def section(root: Path, folder: str, listed: dict, records: list[dict]) -> str:
     """Page of a folder of notebooks, with their titles and how its claims came out."""
     title, learnt = SECTIONS[folder]
@@ -191,9 +213,10 @@ def gallery(listed: dict, sizes: dict[str, tuple[int, int]]) -> str:
             name = figure["id"].replace("/", "")
             picture = pictures.thumbnail(figure, sizes[figure["id"]])
             number, shows = html.escape(figure["number"]), html.escape(figure["shows"])
-            where = f"notebooks/{figure['notebook']}.html#{name}"
+            where, size = f"notebooks/{figure['notebook']}.html#{name}", sizes[figure["id"]]
+            wide = ' class="wide"' * pictures.wide(size)
             lines.append(
-                f'<a id="{name}" href="{where}">{picture}<b>{number}</b> <span>{shows}.</span> '
+                f'<a id="{name}" href="{where}"{wide}>{picture}<b>{number}</b> <span>{shows}.</span> '
                 f"<small>{html.escape(figure['data'])} · {figure['notebook'].partition('/')[2]}</small></a>"
             )
         lines += ["</div>", ""]
@@ -238,7 +261,7 @@ def _row(record):
     return (
         f'<article class="claim {verdict}" id="{name}" {attributes}>'
         f'<p><b class="verdict">{claims.MARKS[verdict]} {verdict}</b> <span>{says}</span></p>'
-        f"<dl><dt>{source}</dt><dd>{stated}</dd><dt>here</dt><dd>{html.escape(claims.ours_in_words(record))}</dd></dl>{note}"
+        f"<dl><dt>{source}</dt><dd>{articles.minus(stated)}</dd><dt>here</dt><dd>{articles.measured(record)}</dd></dl>{note}"
         f'<p class="where">{html.escape(record["data"])} · {where}</p></article>'
     )
 
