@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from lastiterate import cli
-from lastiterate.companion import claims, evidence, manifest, notebooks, outputs, report
+from lastiterate.companion import claims, evidence, front, manifest, notebooks, outputs, report
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,10 @@ def listed(repository):
 def tracked(repository):
     names = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True).stdout.split("\n")
     return [repository / name for name in names if name and (repository / name).is_file()]
+
+
+def pages(repository):
+    return [repository / "README.md", *sorted((repository / "docs").glob("*.md"))]
 
 
 def test_every_listed_figure_is_there_with_its_numbers(repository, listed):
@@ -89,6 +93,27 @@ def test_readme_quotes_the_totals(repository):
     assert claims.totals(json.loads(committed.stdout)) in (repository / "README.md").read_text()
 
 
+def test_readme_quotes_claims_as_they_are(repository, listed):
+    records = {record["id"]: record for record in report.all_claims(repository, listed)}
+    quoted = re.findall(r"\[([^\]]*)\]\(figures/CLAIMS\.md#([\w-]+)\)", (repository / "README.md").read_text())
+    assert len(quoted) > 3
+    for words, name in quoted:
+        if re.search(r"\d", words):
+            assert words == ", ".join(f"{value:.2f}" for value in records[name]["measured"]), name
+        else:
+            assert (words == claims.UNDECIDED) == (records[name]["verdict"] == claims.UNDECIDED), name
+
+
+def test_readme_and_docs_lead_to_what_is_there(repository):
+    for path in pages(repository):
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
+        assert links and all((path.parent / link).exists() for link in links), path
+
+
+def test_front_picture_is_made_from_the_figures(repository):
+    assert (repository / "figures" / "front.svg").read_text() == front.picture(repository)
+
+
 def test_no_notebook_states_a_verdict_that_the_claims_do_not_have(repository, listed):
     verdicts = {record["id"]: record["verdict"] for record in report.all_claims(repository, listed)}
     for path in (repository / "notebooks").rglob("*.ipynb"):
@@ -120,15 +145,15 @@ def test_three_lists_of_dependencies_agree(repository):
     assert "python >=3.11,<3.14" in conda, "for which the versions are pinned"
 
 
-def test_readme_examples(repository):
-    results = doctest.testfile(str(repository / "README.md"), module_relative=False)
-    assert results.attempted > 5 and results.failed == 0
+def test_examples_of_readme_and_docs(repository):
+    results = [doctest.testfile(str(path), module_relative=False) for path in pages(repository)]
+    assert results[0].attempted == 3 and sum(r.attempted for r in results) > 9 and not any(r.failed for r in results)
 
 
-def test_readme_shows_what_the_command_line_prints(repository, capsys):
+def test_docs_show_what_the_command_line_prints(repository, capsys):
     blocks = re.findall(
         r"^\$ lastiterate (extend|transfer|optimal|schedule)(.*)\n((?:(?!\$|```).*\n)+)",
-        (repository / "README.md").read_text(),
+        (repository / "docs" / "command_line.md").read_text(),
         re.M,
     )
     assert len(blocks) == 5

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lastiterate import _processes
 from lastiterate._files import sweep, write_atomic
-from lastiterate.companion import dependencies, evidence, manifest, outputs, report
+from lastiterate.companion import dependencies, evidence, front, manifest, outputs, report
 from lastiterate.logs import published, sequences
 
 MPL_RUNS = ("cosine_24000", "constant_24000", "wsdcon_9", "wsd_20000_24000", "wsdld_20000_24000", "cosine_72000")
@@ -61,6 +61,7 @@ def make_figures(root: Path) -> int:
         print(f"{len(stale)} of {len(books)} notebooks to run, {WORKERS} at a time: about {seconds + 3:.0f} s", flush=True)
         failed = _run_all(root, stale, {name: here(name) for name in stale})
     records = report.all_claims(root, listed)
+    write_atomic(root / "figures" / "front.svg", front.picture(root).encode())
     write_atomic(root / "figures" / "README.md", manifest.gallery(listed).encode())
     write_atomic(root / "figures" / "claims.json", report.claims_file(records).encode())
     write_atomic(root / "lib" / "lastiterate" / "cli" / "evidence.json", evidence.file(records).encode())

@@ -25,7 +25,10 @@ def article(root: Path, name: str, figures: dict[str, dict], sizes: dict[str, tu
         if cell["cell_type"] == "markdown":
             cell["source"] = prose("".join(cell["source"]), f"{page}.ipynb", page)
             continue
+        tags = cell["metadata"].get("tags", [])
         cell["metadata"] = {"tags": ["hide-input"]}
+        if "parameters" in tags:
+            cell["metadata"]["mystnb"] = {"code_prompt_show": "show parameters", "code_prompt_hide": "hide parameters"}
         cell["outputs"] = [_output(output, figures, sizes) for output in cell["outputs"]]
     notebook["cells"].insert(1, {"cell_type": "markdown", "id": "run-this", "metadata": {}, "source": run_this(name)})
     return notebook
@@ -59,14 +62,35 @@ def run_this(name: str) -> str:
 
 def claim(record: dict, up: str) -> str:
     """HTML of a verdict as a note in a page."""
-    ours = html.escape(claims.ours_in_words(record))
     note = f"<p>{html.escape(record['note'])}</p>" if record["note"] else ""
     return (
         f'<aside class="claim {record["verdict"]}" id="claim-{record["id"]}">'
         f'<p><a class="verdict" href="{up}claims.html#{record["id"]}">{claims.MARKS[record["verdict"]]} {record["verdict"]}</a> '
-        f"<span>{html.escape(record['source'])}: {html.escape(record['says'])}, <b>{html.escape(record['stated'])}</b>; "
-        f"here <b>{ours}</b></span></p>{note}</aside>"
+        f"<span>{html.escape(record['source'])}: {html.escape(record['says'])}, <b>{minus(html.escape(record['stated']))}</b>; "
+        f"here {measured(record)}</span></p>{note}</aside>"
     )
+
+
+def measured(record: dict) -> str:
+    """HTML of what a claim measured: each value, its interval muted.
+
+    >>> measured({"stated": "0.7", "measured": [0.67], "interval": [[0.47, 0.69]], "how": "leaving one rate out"})
+    '<span class="value"><b>0.67</b> <small>[0.47, 0.69]</small></span> <small>(leaving one rate out)</small>'
+    """
+    if record["interval"] is None:
+        return f"<b>{minus(html.escape(claims.ours_in_words(record)))}</b>"
+    values, how = claims.ours_in_words({**record, "how": ""}).removesuffix(" ()"), html.escape(record["how"])
+    shown = re.sub(r"(\S+) (\[[^\]]*\])(?:, )?", r'<span class="value"><b>\1</b> <small>\2</small></span> ', values)
+    return f"{minus(shown.strip())} <small>({how})</small>"
+
+
+def minus(text: str) -> str:
+    """Text with a minus sign before negative numbers.
+
+    >>> minus("-0.5 to 0.5, 1-sqrt")
+    '−0.5 to 0.5, 1-sqrt'
+    """
+    return re.sub(r"(?<![\w.-])-(?=\d)", "−", text)
 
 
 def _output(output, figures, sizes):

@@ -66,13 +66,15 @@ def build(root: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / "notebooks" / f"{book['name']}.ipynb", copy)
     source = work / "pages"
+    start = source / "index.md"
+    before = start.read_text(encoding="utf-8") if start.is_file() else ""
     written = pages.write(root, source, listed, records, sizes)
     for old in {path for path in source.rglob("*") if path.is_file()} - set(written):
         old.unlink()
     explorer_page.write(source / "explorer.html", extra / "bokeh")
     overrides = CONFIGURATION | {"html_extra_path": [str(extra)]}
     app = Sphinx(source, None, out, work / "trees", "html", overrides, status=None, parallel=2)
-    app.build()
+    app.build(force_all=start.read_text(encoding="utf-8") != before)  # every page shows the list that is there
     if app.statuscode:
         raise ValueError(f"the pages must build: Sphinx ended with status {app.statuscode}")
     mathematics.subset(out, out / "_static" / "math.woff")

@@ -27,8 +27,8 @@ def page(path: str) -> str | None:
     """
     if path in PAGES:
         return PAGES[path]
-    if re.fullmatch(r"notebooks/\w+/\w+\.ipynb", path):
-        return path.removesuffix(".ipynb")
+    if re.fullmatch(r"notebooks/\w+/\w+\.ipynb|docs/\w+\.md", path):
+        return path.rpartition(".")[0]
     module = re.fullmatch(r"lib/lastiterate/(\w+?)(?:\.py|/.*)?", path)
     return f"api/{module[1]}" if module and module[1] in API else None
 

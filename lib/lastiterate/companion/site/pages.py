@@ -18,15 +18,19 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
     "guide": ("Guide", "Small experiments, each ending in a rule and the evidence for it."),
     "laws": ("Laws", "Loss curves predicted from learning rates alone, on one bench."),
 }
-FRONT = ("schaipp2025/fig01a", "schaipp2025/fig01b")
-ON_START = ("fig01a-same-end", "fig01a-same-end-own", "fig02-order-own")  # verdicts on "wsd ends as low as cosine"
+DOCS = tuple(f"docs/{name}" for name in ("notebooks", "library", "command_line", "predictions", "trainer", "speed"))
+ON_START = {  # verdicts on "wsd ends as low as cosine": of which runs
+    "fig01a-same-end": "210M, the authors' logs; wsd at half the rate",
+    "fig01a-same-end-own": "0.9M, own runs; wsd at about half the rate",
+    "fig02-order-own": "0.9M, own runs; each at its best rate",
+}
 
 
 def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: dict[str, tuple[int, int]]) -> list[Path]:
     """Write the source of all pages, Markdown and notebooks, into a folder; returns the files."""
     figures = {figure["id"]: figure for figure in listed["figures"]}
     texts = {
-        "index.md": start(records, figures, sizes),
+        "index.md": start(root, records),
         "explorer.md": EXPLORER,
         "gallery.md": gallery(listed, sizes),
         "claims.md": claims_page(listed, records),
@@ -35,6 +39,8 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
         "data.md": articles.prose((root / "data/runs/README.md").read_text(encoding="utf-8"), "data/runs/README.md", "data"),
         "changelog.md": articles.prose((root / "CHANGELOG.md").read_text(encoding="utf-8"), "CHANGELOG.md", "changelog"),
     }
+    for name in DOCS:
+        texts[f"{name}.md"] = articles.prose((root / f"{name}.md").read_text(encoding="utf-8"), f"{name}.md", name)
     for folder in SECTIONS:
         texts[f"notebooks/{folder}/index.md"] = section(root, folder, listed, records)
     for page, modules in links.API.items():
@@ -50,28 +56,33 @@ def write(root: Path, source: Path, listed: dict, records: list[dict], sizes: di
     return [source / name for name in texts]
 
 
-def start(records: list[dict], figures: dict[str, dict], sizes: dict[str, tuple[int, int]]) -> str:
+def start(root: Path, records: list[dict]) -> str:
     """The first page: what this is, three ways in, and three answers."""
     T = 10_000
     lr, bound = bounds.optimal_lr(schedules.wsd(T, cooldown=0.2))
     factor = transfer.lr_ratio(schedules.wsd(T, cooldown=0.2), schedules.linear(T))
     by_id = {record["id"]: record for record in records}
-    shown = "".join(articles.claim(by_id[name], "") for name in ON_START if name in by_id)
-    front = "".join(pictures.shown(figures[name], sizes[name], "", figures[name]["shows"]) for name in FRONT)
+    asked = {name: by_id[name] for name in ON_START if name in by_id}
+    shown = "".join(articles.claim(record, "") for record in asked.values())
+    low = all(gap < 0.005 for record in asked.values() for gap in record["measured"])
+    rows = "\n".join(_ends(record, ON_START[name]) for name, record in asked.items())
+    svg = (root / "figures" / "front.svg").read_text(encoding="utf-8")
     return f"""# Which learning-rate schedule, and why
 
 <p class="lead">A bound of convex optimization says why a cooldown makes the loss drop, which rate a schedule wants and how to
 extend a run. Here it is beside real training runs: two papers redrawn, {claims.totals(records)}.</p>
 
-<div class="fronts">
-{front}
-</div>
+```{{raw}} html
+<figure class="front">{svg[svg.index("<svg") :]}<figcaption>Above: runs of
+<a href="notebooks/schaipp2025/horizons.html">Schaipp et al. 2025</a>. Beneath: their bound Ω, which knows nothing of language
+models.</figcaption></figure>
+```
 
 ## What do you want?
 
 <div class="ways">
 <a class="way" href="notebooks/schaipp2025/horizons.html"><b>Understand</b> Read the papers as articles: pictures first, the code
-folded beneath. Start with <i>horizons</i>, or move a schedule yourself.</a>
+folded beneath. Begin with <i>horizons</i>.</a>
 <a class="way" href="claims.html"><b>Check</b> Every statement of the papers and of common advice beside what is measured
 here, with an interval and a verdict by one rule.</a>
 <a class="way" href="explorer.html"><b>Use</b> Your schedule, horizon and warmup: its best rate, its bound, the plan for a longer
@@ -82,20 +93,28 @@ run, as a line to copy.</a>
 
 ### Does wsd end as low as cosine?
 
-{shown}
+{"As low, or lower" if low else "Not always"}: loss of wsd at the end minus that of cosine, at three horizons.
 
-[All claims](page:claims.html), [the notebook](page:notebooks/schaipp2025/horizons.html).
+| runs | wsd − cosine | verdict |
+| --- | --- | --- |
+{rows}
+
+<details><summary>The statements, with intervals</summary>{shown}</details>
+
+[All claims](page:claims.html), [how this was measured](page:notebooks/schaipp2025/horizons.html).
 
 ### What is the best rate for my schedule?
+
+[Move yours in the explorer](page:explorer.html), which shows the best rate γ\* and Ω there. Or, after `pip install .`:
 
 ```python
 from lastiterate import bounds, schedules, transfer
 eta = schedules.wsd({T:_}, cooldown=0.2)
-bounds.optimal_lr(eta)                                    # {lr:.5f} D/G, and Ω there: {bound:.5f} D·G
-transfer.lr_ratio(eta, schedules.linear({T:_}))           # {factor:.3f}: factor for the rate, from wsd to linear decay
+bounds.optimal_lr(eta)
+# {lr:.5f} D/G, and Ω there: {bound:.5f} D·G
+transfer.lr_ratio(eta, schedules.linear({T:_}))
+# {factor:.3f}: factor for a tuned rate, from wsd to linear
 ```
-
-For other schedules, [move them](page:explorer.html).
 
 ### How do I repeat all of this?
 
@@ -119,6 +138,7 @@ make test
 Explorer <explorer>
 Gallery <gallery>
 Claims <claims>
+All notebooks <docs/notebooks>
 Recorded runs <data>
 ```
 
@@ -126,6 +146,11 @@ Recorded runs <data>
 :hidden:
 :caption: Use
 
+Library <docs/library>
+Command line and logs <docs/command_line>
+Predictions <docs/predictions>
+Trainer and sweeps <docs/trainer>
+Speed <docs/speed>
 Reference <api/index>
 How to cite <cite>
 Changelog <changelog>
@@ -148,6 +173,13 @@ the best one, $\\gamma^*$; and the lowest value that any schedule reaches, of
 {py:obj}`design.optimal <lastiterate.design.optimal>`, which is proved. $G_t = t^\\alpha$, $D = 1$. In JupyterLab
 `lastiterate.explore()` shows the same.
 """
+
+
+def _ends(record, runs):
+    """A row of the first page's table."""
+    low, high = (f"{value:+.3f}".replace("-", "−") for value in (min(record["measured"]), max(record["measured"])))
+    verdict = f"{claims.MARKS[record['verdict']]} {record['verdict']}"
+    return f"| {runs} | {low} to {high} | [{verdict}](part:claims.html#{record['id']}): {record['says']} |"
 
 
 def section(root: Path, folder: str, listed: dict, records: list[dict]) -> str:
@@ -181,9 +213,10 @@ def gallery(listed: dict, sizes: dict[str, tuple[int, int]]) -> str:
             name = figure["id"].replace("/", "")
             picture = pictures.thumbnail(figure, sizes[figure["id"]])
             number, shows = html.escape(figure["number"]), html.escape(figure["shows"])
-            where = f"notebooks/{figure['notebook']}.html#{name}"
+            where, size = f"notebooks/{figure['notebook']}.html#{name}", sizes[figure["id"]]
+            wide = ' class="wide"' * pictures.wide(size)
             lines.append(
-                f'<a id="{name}" href="{where}">{picture}<b>{number}</b> <span>{shows}.</span> '
+                f'<a id="{name}" href="{where}"{wide}>{picture}<b>{number}</b> <span>{shows}.</span> '
                 f"<small>{html.escape(figure['data'])} · {figure['notebook'].partition('/')[2]}</small></a>"
             )
         lines += ["</div>", ""]
@@ -228,7 +261,7 @@ def _row(record):
     return (
         f'<article class="claim {verdict}" id="{name}" {attributes}>'
         f'<p><b class="verdict">{claims.MARKS[verdict]} {verdict}</b> <span>{says}</span></p>'
-        f"<dl><dt>{source}</dt><dd>{stated}</dd><dt>here</dt><dd>{html.escape(claims.ours_in_words(record))}</dd></dl>{note}"
+        f"<dl><dt>{source}</dt><dd>{articles.minus(stated)}</dd><dt>here</dt><dd>{articles.measured(record)}</dd></dl>{note}"
         f'<p class="where">{html.escape(record["data"])} · {where}</p></article>'
     )
 

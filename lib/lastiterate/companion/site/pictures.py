@@ -23,12 +23,21 @@ def copies(root: Path, out: Path, figures: list[dict]) -> dict[str, tuple[int, i
             if name.with_suffix(".png").is_file() and name.with_suffix(".png").stat().st_mtime >= original.stat().st_mtime:
                 continue
             shown = picture.convert("RGB")
-            for suffix, width in ((".webp", WIDE), (".small.webp", THUMBNAIL)):
+            for suffix, width in ((".webp", WIDE), (".small.webp", THUMBNAIL * (1 + wide(shown.size)))):
                 small = shown.copy()
                 small.thumbnail((width, 10 * width))
                 small.save(Path(f"{name}{suffix}"), lossless=suffix == ".webp", quality=80, method=4)
         shutil.copy2(original, name.with_suffix(".png"))
     return sizes
+
+
+def wide(size: tuple[int, int]) -> bool:
+    """Whether a figure takes the whole width of the gallery.
+
+    >>> wide((900, 400)), wide((480, 320))
+    (True, False)
+    """
+    return size[0] > 2 * size[1]
 
 
 def shown(figure: dict, size: tuple[int, int], up: str, caption: str = "") -> str:
