@@ -13,7 +13,7 @@ NOISE, BATCH = {"cnn": 0.5, "vit": 0.3}, {"cnn": 16, "vit": 32, "overfit": 64}  
 
 def make(problem):
     """(network, batch, held_out) of "cnn", "vit" or "overfit": see `suite.train`."""
-    (X, y), held = _images()
+    (X, y), held = images()
     if problem == "overfit":
         X, y = X[:256], y[:256]
         network = nn.Sequential(nn.Flatten(), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))
@@ -38,7 +38,7 @@ def make(problem):
 
 
 @functools.cache
-def _images():
+def images():
     from sklearn.datasets import load_digits
 
     found = load_digits()
