@@ -13,7 +13,7 @@ QUARTER, GRID, CLASSES = SIDE // 2, SIDE // CELL, 10
 SMALLEST, LARGEST, STRENGTH = 14, 22, 0.4  # sides of a digit's box, in pixels; contrast of the textures
 
 
-def make(batch_size=16):
+def make(batch_size=8):
     """(network, batch, held_out): see `problem.Problem`.
 
     Loss, over the number of digits: cross entropy of the cells' classes, and 5 times the smooth absolute error of centre and side

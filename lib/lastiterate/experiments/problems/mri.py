@@ -15,7 +15,7 @@ FIRST, LAST = 8, 152  # slices with brain
 BLOCK, GAP = 9, 2  # slices of a block, of which every fourth is held out; slices at its ends that belong to neither side
 
 
-def make(batch_size=4):
+def make(batch_size=2):
     """(network, batch, held_out): see `problem.Problem`. Loss: mean absolute difference; error: 1 minus structural similarity."""
     from skimage.metrics import structural_similarity
 
