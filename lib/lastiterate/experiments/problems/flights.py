@@ -77,7 +77,7 @@ def flights():
     table = pd.read_csv(folder / "flights.csv.zip").dropna(subset=["arr_delay"])
     weather = pd.read_csv(folder / "weather.csv").drop_duplicates(["origin", "time_hour"])
     table = table.merge(weather.drop(columns=["year", "month", "day", "hour"]), how="left", on=["origin", "time_hour"])
-    table["day_of_year"] = pd.to_datetime(table[["year", "month", "day"]]).dt.dayofyear
+    table["day_of_year"] = pd.to_datetime(table[["year", "month", "day"]]).dt.day_of_year
     held = np.random.default_rng(0).random(len(table)) < 0.05
     codes = np.column_stack([pd.factorize(table[name], sort=True, use_na_sentinel=False)[0] for name in CATEGORIES])
     numbers = table[NUMBERS].to_numpy(float)

@@ -10,7 +10,7 @@ from torch import nn
 from lastiterate import _extras
 
 SIZE, COARSER = (64, 76), 3  # pixels of a slice; voxels of 1 mm averaged into a pixel, along both of its sides
-SHARE, CENTRE, NOISE = 0.25, 6, 0.02  # of the columns of frequencies that are measured; of these in the middle; of each, in pixels
+SHARE, CENTRE, NOISE = 0.25, 5, 0.02  # of the columns of frequencies that are measured; of these in the middle; of each, in pixels
 FIRST, LAST = 8, 152  # slices with brain
 BLOCK, GAP = 9, 2  # slices of a block, of which every fourth is held out; slices at its ends that belong to neither side
 
@@ -51,7 +51,7 @@ def measure(true, rng):
     n, _, height, width = true.shape
     frequency = np.abs(np.fft.fftfreq(width, 1 / width))
     others = (SHARE * width - CENTRE) / (width - CENTRE)
-    seen = (rng.random((n, width)) < others) | (frequency < CENTRE / 2)
+    seen = (rng.random((n, width)) < others) | (frequency <= CENTRE // 2)
     noise = np.float32(NOISE * np.sqrt(height * width)) * rng.standard_normal((2, n, 1, height, width), dtype=np.float32)
     k = torch.fft.fft2(true) + torch.complex(*torch.from_numpy(noise))
     return torch.fft.ifft2(k * torch.from_numpy(seen)[:, None, None, :]).abs()

@@ -164,6 +164,7 @@ def record(out, problems=BUNDLED, workers=2):
         ValueError: for an unknown problem, or where a file of that name is not one of these.
     """
     problems = [_check.choice("problems", p, PROBLEMS) for p in dict.fromkeys(problems)]
+    _check.integer("workers", workers)
     files = Path(f"{out}.parquet"), Path(f"{out}_norms.csv")
     runs = read_table(files[0], [*KEYS, "step", "train_loss", "loss", "error"])
     norms = read_table(files[1], ["problem", "step", "l1", "l2"])
