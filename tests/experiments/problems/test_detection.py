@@ -29,7 +29,9 @@ def test_a_digit_is_inside_of_its_box(monkeypatch):
         outside = torch.ones(48, 48, dtype=torch.bool)
         for left, top, right, bottom in box[image == i]:
             around = 1 + (right - left) / 16  # half of one of its 8 x 8 pixels
-            rows, columns = (slice(max(0, int(low - around)), int(high + around) + 1) for low, high in ((top, bottom), (left, right)))
+            rows, columns = (
+                slice(max(0, int(low - around)), int(high + around) + 1) for low, high in ((top, bottom), (left, right))
+            )
             outside[rows, columns] = False
         assert (pictures[i, 0][outside] - ground[i]).abs().max() < 1e-5
 

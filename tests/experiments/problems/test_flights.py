@@ -28,7 +28,13 @@ def tables(monkeypatch, tmp_path):
     folder.mkdir()
     pd.DataFrame({**columns, **names, "arr_delay": late, "time_hour": times}).to_csv(folder / "flights.csv.zip", index=False)
     when = [(d, h) for d in range(1, 11) for h in range(6, 9)] * 2
-    weather = {"origin": np.repeat(["EWR", "JFK"], 30), "year": 2013, "month": 1, "day": [d for d, _ in when], "hour": [h for _, h in when]}
+    weather = {
+        "origin": np.repeat(["EWR", "JFK"], 30),
+        "year": 2013,
+        "month": 1,
+        "day": [d for d, _ in when],
+        "hour": [h for _, h in when],
+    }
     weather |= dict.fromkeys(["dewp", "humid", "wind_speed", "precip", "pressure"], 1.0) | {"temp": [float(d) for d, _ in when]}
     weather |= {"visib": np.nan, "time_hour": [f"2013-01-{d:02} {h:02}:00:00" for d, h in when]}
     pd.DataFrame(weather).to_csv(folder / "weather.csv", index=False)

@@ -54,7 +54,7 @@ def test_held_out_slices_have_no_neighbour_in_the_training_set():
     pytest.importorskip("nibabel", reason='nibabel is of the extra "suites"')
     train, held = mri.slices()
     assert train.shape == (108, 1, *mri.SIZE) and held.shape == (20, 1, *mri.SIZE)
-    assert 0 <= train.min() and train.max() <= 1 and held.flatten(1).amax(1).min() > 0.3
+    assert train.min() >= 0 and train.max() <= 1 and held.flatten(1).amax(1).min() > 0.3
     nearest = torch.cdist(held.flatten(1), train.flatten(1)).min(1).values
     within = torch.cdist(held.flatten(1), held.flatten(1)) + 99 * torch.eye(len(held))
     assert (nearest > within.min(1).values).all()

@@ -68,7 +68,7 @@ def test_offsets_and_names():
     for bad in ("1/x, β = 5", "triangle"):
         with pytest.raises(ValueError, match="name must be one of"):
             problems.schedule(bad, 9)
-    with pytest.raises(ValueError, match="problem must be one of 'cnn', 'vit', .*, got 'mnist'"):
+    with pytest.raises(ValueError, match=r"problem must be one of 'cnn', 'vit', .*, got 'mnist'"):
         problems.train("mnist", np.ones(3), 0)
     with pytest.raises(ValueError, match="workers must be an integer >= 1"):
         problems.record("x", ["overfit"], workers=0)
@@ -117,7 +117,7 @@ def test_all_rates_then_one_beyond_an_edge_then_more_seeds_of_the_best():
         losses |= {(lr, seed): abs(np.log(lr / 3.16)) + seed for lr, seed in jobs}
     jobs = problems.due(ends(losses), "overfit", "linear")
     assert jobs == [(3.16, seed) for seed in range(suite.TUNING_SEEDS, suite.SEEDS)]
-    losses |= {job: 90.0 for job in jobs}  # further seeds count in the mean, and do not change which rate is the best
+    losses |= dict.fromkeys(jobs, 90.0)  # further seeds count in the mean, and do not change which rate is the best
     assert problems.due(ends(losses), "overfit", "linear") == []
     best = problems.sweep(ends(losses), "overfit", "linear")
     assert (best.lr, best.edge, best.mean) == (3.16, "", pytest.approx((0 + 1 + 3 * 90) / 5))
@@ -150,6 +150,6 @@ def test_a_stopped_record_goes_on(monkeypatch, tmp_path):
     removed = (kept["schedule"] == "cosine") & (kept["seed"] == 1) & (kept["lr"] == 0.1)
     kept[~removed].to_parquet(tmp_path / "problems.parquet", index=False)
     assert problems.record(tmp_path / "problems", ["overfit"], workers=1)
-    found = pd.read_parquet(tmp_path / "problems.parquet").set_index(suite.KEYS + ["step"]).sort_index()
-    before = kept.set_index(suite.KEYS + ["step"]).sort_index()
+    found = pd.read_parquet(tmp_path / "problems.parquet").set_index([*suite.KEYS, "step"]).sort_index()
+    before = kept.set_index([*suite.KEYS, "step"]).sort_index()
     np.testing.assert_allclose(found.loc[before.index], before, rtol=1e-3)

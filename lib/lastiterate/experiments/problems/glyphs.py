@@ -26,7 +26,7 @@ SIDE, NOISE = 24, 0.1  # pixels; standard deviation, for pixels in [0, 1]
 def make(classes, widths=(16, 32, 64), batch_size=32, strength=1.0):
     """(network, batch, held_out): see `problem.Problem`. Three convolutions with batch norm.
 
-    No picture is seen twice. The held-out ones have other bends, and pieces of the textures that are in none of the training ones.
+    No picture is seen twice. The held-out ones have other bends, and pieces of the textures that no training one has.
     """
     faces, (textures, others) = masks(classes), pictures(TEXTURES).split([384, 128], 2)
     network = nn.Sequential(
@@ -97,7 +97,9 @@ def pictures(names):
     from PIL import Image
 
     folder = _extras.folder("skimage", "suites") / "data"
-    return torch.from_numpy(np.stack([np.asarray(Image.open(folder / f"{name}.png").convert("L"), np.float32) for name in names]) / 255)
+    return torch.from_numpy(
+        np.stack([np.asarray(Image.open(folder / f"{name}.png").convert("L"), np.float32) for name in names]) / 255
+    )
 
 
 @functools.cache

@@ -10,15 +10,18 @@ from torch import nn
 from lastiterate import _extras
 
 SIZE, COARSER = (64, 76), 3  # pixels of a slice; voxels of 1 mm averaged into a pixel, along both of its sides
-SHARE, CENTRE, NOISE = 0.25, 5, 0.02  # of the columns of frequencies that are measured; of these in the middle; of each, in pixels
+SHARE, CENTRE, NOISE = (
+    0.25,
+    5,
+    0.02,
+)  # of the columns of frequencies that are measured; of these in the middle; of each, in pixels
 FIRST, LAST = 8, 152  # slices with brain
 BLOCK, GAP = 9, 2  # slices of a block, of which every fourth is held out; slices at its ends that belong to neither side
 
 
 def make(batch_size=2):
     """(network, batch, held_out): see `problem.Problem`. Loss: mean absolute difference; error: 1 minus structural similarity."""
-    from skimage.metrics import structural_similarity
-
+    similarity = _extras.require("skimage.metrics", "suites").structural_similarity
     train, held = slices()
     network = UNet()
     measured = measure(held, np.random.default_rng(0))
@@ -31,7 +34,7 @@ def make(batch_size=2):
     def held_out(network):
         found = network(measured)
         pairs = zip(found.squeeze(1).numpy(), held.squeeze(1).numpy(), strict=True)
-        return F.l1_loss(found, held).item(), 1 - float(np.mean([structural_similarity(*p, data_range=1.0) for p in pairs]))
+        return F.l1_loss(found, held).item(), 1 - float(np.mean([similarity(*p, data_range=1.0) for p in pairs]))
 
     return network, batch, held_out
 
@@ -99,12 +102,10 @@ def slices():
 
     Source: Fonov et al. 2011, Unbiased average age-appropriate atlases for pediatric studies.
     """
-    _extras.require("nibabel", "suites")
-    import nibabel
-
+    nibabel = _extras.require("nibabel", "suites")
     file = _extras.folder("nilearn", "suites") / "datasets" / "data" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
     volume = np.asarray(nibabel.load(file).dataobj, np.float32)
-    (x, y), (top, left) = SIZE, ((have - COARSER * n) // 2 for have, n in zip(volume.shape, SIZE))
+    (x, y), (top, left) = SIZE, ((have - COARSER * n) // 2 for have, n in zip(volume.shape[:2], SIZE, strict=True))
     cut = volume[top : top + COARSER * x, left : left + COARSER * y, FIRST:LAST].reshape(x, COARSER, y, COARSER, -1)
     pictures = torch.from_numpy(np.moveaxis(cut.mean((1, 3)), 2, 0)[:, None] / volume.max())
     block, within = np.divmod(np.arange(LAST - FIRST), BLOCK)

@@ -182,7 +182,9 @@ def record(out, problems=BUNDLED, workers=2):
     try:
         for problem in problems:
             plain, kept = [name for name in names(problem) if name != "refined"], {}
-            runs = _complete(runs, pool, files[0], problem, {name: schedule(name, PROBLEMS[problem].steps) for name in plain}, kept)
+            runs = _complete(
+                runs, pool, files[0], problem, {name: schedule(name, PROBLEMS[problem].steps) for name in plain}, kept
+            )
             if not due(runs, problem, "refined"):
                 continue
             lr, eta = best_lr(runs, problem, "linear"), schedule("linear", PROBLEMS[problem].steps)
