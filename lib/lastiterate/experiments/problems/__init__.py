@@ -5,6 +5,7 @@
 | cnn | two convolutions, scikit-learn's 8 x 8 digits, shifted by a pixel, with noise | SGD, momentum 0.9, batches of 16 |
 | vit | two transformer blocks over 2 x 2 patches of the same | AdamW, batches of 32 |
 | mlm | the layers of `trainer.model.GPT`, not causal, fill in masked bytes of Python code | AdamW, batches of 32 x 32 bytes |
+| gpt | the same, causal, predict the next byte | AdamW, batches of 16 x 32 bytes |
 | overfit | a wide network on 256 digits, which it comes to fit exactly | SGD, momentum 0.9, batches of 64 |
 | glyphs10, 100, 1000 | three convolutions, letters of Matplotlib's fonts on scikit-image's textures | SGD, batches of 32 or 64 |
 | translation | a transformer of two blocks, messages of Django and JupyterLab to English | AdamW, batches of 32 |
@@ -32,6 +33,7 @@ from lastiterate.experiments.problems.suite import (
     sweep,
     train,
 )
+from lastiterate.experiments.problems.table import complete, over_linear, summary
 
 __all__ = [
     "BUNDLED",
@@ -41,11 +43,14 @@ __all__ = [
     "SEEDS",
     "Problem",
     "best_lr",
+    "complete",
     "curves",
     "due",
     "names",
+    "over_linear",
     "record",
     "schedule",
+    "summary",
     "sweep",
     "train",
 ]

@@ -46,12 +46,13 @@ class Interactions(nn.Module):
 
     def __init__(self, sizes, numbers, width):
         super().__init__()
-        self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
+        embeddings = [nn.Embedding(size, width) for size in sizes]
+        self.embeddings = nn.ModuleList(embeddings)
         self.bottom = nn.Sequential(nn.Linear(numbers, 32), nn.ReLU(), nn.Linear(32, width), nn.ReLU())
         features = len(sizes) + 1
-        self.register_buffer("pairs", torch.triu_indices(features, features, 1), persistent=False)
+        self.pairs = nn.Buffer(torch.triu_indices(features, features, 1), persistent=False)
         self.top = nn.Sequential(nn.Linear(width + self.pairs.shape[1], 64), nn.ReLU(), nn.Linear(64, 1))
-        for embedding in self.embeddings:
+        for embedding in embeddings:
             nn.init.uniform_(embedding.weight, -0.3, 0.3)
 
     def forward(self, categories, numbers):

@@ -1,6 +1,6 @@
 """The problems by name."""
 
-from lastiterate.experiments.problems import cifar, detection, digits, flights, glyphs, masked_bytes, mri, translation
+from lastiterate.experiments.problems import cifar, detection, digits, flights, glyphs, mri, python_code, translation
 from lastiterate.experiments.problems.problem import Problem
 
 WRONG = "share of images named wrongly"
@@ -15,11 +15,15 @@ PROBLEMS = {
         seconds=12, adam=True, evaluations=30,
     ),
     "mlm": Problem(
-        masked_bytes.make, "share of masked bytes filled in wrongly", 600, [1e-3, 3.16e-3, 1e-2, 3.16e-2],
-        seconds=10, adam=True, evaluations=30,
+        lambda seed: python_code.make(seed, True, 32), "share of masked bytes filled in wrongly", 600,
+        [1e-3, 3.16e-3, 1e-2, 3.16e-2], seconds=10, adam=True, evaluations=30,
     ),
     "overfit": Problem(
         lambda _: digits.make("overfit"), WRONG, 800, [0.01, 0.0316, 0.1, 0.316], seconds=1, evaluations=30
+    ),
+    "gpt": Problem(
+        lambda seed: python_code.make(seed, False, 16), "share of bytes predicted wrongly", 400,
+        [1e-3, 2e-3, 4e-3, 8e-3, 0.016], seconds=7, adam=True,
     ),
     "glyphs10": Problem(lambda _: glyphs.make(10), WRONG, 500, [0.005, 0.01, 0.02, 0.04, 0.08], seconds=4),
     "glyphs100": Problem(
