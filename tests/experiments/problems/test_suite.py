@@ -103,24 +103,23 @@ def test_best_rate_and_its_curves():
 
 
 def ends(losses):
-    """Runs of "overfit" under linear decay, from {(lr, seed): final loss}."""
-    rows = [("overfit", "linear", lr, seed, 800, 9.0, loss, 0.5) for (lr, seed), loss in losses.items()]
+    """Runs of "glyphs10" under linear decay, from {(lr, seed): final loss}."""
+    rows = [("glyphs10", "linear", lr, seed, 500, 9.0, loss, 0.5) for (lr, seed), loss in losses.items()]
     return pd.DataFrame(rows, columns=[*suite.KEYS, "step", "train_loss", "loss", "error"])
 
 
 def test_all_rates_then_one_beyond_an_edge_then_more_seeds_of_the_best():
-    rates = problems.PROBLEMS["overfit"].rates
-    losses = {}
-    for expected in (rates, [0.999], [3.16], [9.99]):  # the loss falls from each rate to the next, up to 3.16
-        jobs = problems.due(ends(losses), "overfit", "linear")
-        assert jobs == [(lr, seed) for lr in expected for seed in range(suite.TUNING_SEEDS)]
-        losses |= {(lr, seed): abs(np.log(lr / 3.16)) + seed for lr, seed in jobs}
-    jobs = problems.due(ends(losses), "overfit", "linear")
-    assert jobs == [(3.16, seed) for seed in range(suite.TUNING_SEEDS, suite.SEEDS)]
+    known, losses = problems.PROBLEMS["glyphs10"], {}
+    for expected in (known.rates, [0.16], [0.32], [0.64]):  # the loss falls from each rate to the next, up to 0.32
+        jobs = problems.due(ends(losses), "glyphs10", "linear")
+        assert jobs == [(lr, seed) for lr in expected for seed in range(known.tuning)]
+        losses |= {(lr, seed): abs(np.log(lr / 0.32)) + seed for lr, seed in jobs}
+    jobs = problems.due(ends(losses), "glyphs10", "linear")
+    assert jobs == [(0.32, seed) for seed in range(known.tuning, known.seeds)]
     losses |= dict.fromkeys(jobs, 90.0)  # further seeds count in the mean, and do not change which rate is the best
-    assert problems.due(ends(losses), "overfit", "linear") == []
-    best = problems.sweep(ends(losses), "overfit", "linear")
-    assert (best.lr, best.edge, best.mean) == (3.16, "", pytest.approx((0 + 1 + 3 * 90) / 5))
+    assert problems.due(ends(losses), "glyphs10", "linear") == []
+    best = problems.sweep(ends(losses), "glyphs10", "linear")
+    assert (best.lr, best.edge, best.mean) == (0.32, "", pytest.approx((0 + 1 + 3 * 90) / 5))
 
 
 def test_rates_are_not_added_for_ever():

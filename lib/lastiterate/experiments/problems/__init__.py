@@ -23,7 +23,6 @@ from lastiterate.experiments.problems.problem import Problem
 from lastiterate.experiments.problems.suite import (
     OFFSETS,
     SCHEDULES,
-    SEEDS,
     best_lr,
     curves,
     due,
@@ -40,7 +39,6 @@ __all__ = [
     "OFFSETS",
     "PROBLEMS",
     "SCHEDULES",
-    "SEEDS",
     "Problem",
     "best_lr",
     "complete",

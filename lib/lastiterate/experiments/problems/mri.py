@@ -10,11 +10,8 @@ from torch import nn
 from lastiterate import _extras
 
 SIZE, COARSER = (64, 76), 3  # pixels of a slice; voxels of 1 mm averaged into a pixel, along both of its sides
-SHARE, CENTRE, NOISE = (
-    0.25,
-    5,
-    0.02,
-)  # of the columns of frequencies that are measured; of these in the middle; of each, in pixels
+SHARE, CENTRE = 0.25, 5  # of the columns of frequencies that are measured; number of these in the middle
+NOISE = 0.02  # standard deviation, in pixels of the picture
 FIRST, LAST = 8, 152  # slices with brain
 BLOCK, GAP = 9, 2  # slices of a block, of which every fourth is held out; slices at its ends that belong to neither side
 

@@ -31,6 +31,10 @@ class Problem:
     offsets: bool = False
     """Whether all offsets of the 1/t and 1/√t schedules are run."""
     evaluations: int = 4
+    tuning: int = 2
+    """Seeds of every rate."""
+    seeds: int = 5
+    """Seeds of the best rate."""
 
     @property
     def power(self):

@@ -22,7 +22,6 @@ from lastiterate.logs.published import DataError
 
 OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the image classifiers
 SCHEDULES = ["flat", "1/√t, β = 125", "step-wise", "cosine", "linear", "refined"]
-TUNING_SEEDS, SEEDS = 2, 5  # of every rate; of the best one
 BEYOND = 4  # rates that are added to those of a problem at most, where the best is at an edge
 KEYS = ["problem", "schedule", "lr", "seed"]
 
@@ -128,21 +127,21 @@ def curves(runs: pd.DataFrame, problem: str, name: str, column: str = "loss") ->
 def due(runs, problem, name):
     """What is to be trained next of a schedule, as a list of (lr, seed); empty where it is complete.
 
-    First all rates of the problem with TUNING_SEEDS seeds; then, while the best is at an edge, one rate more beyond it, up to
-    BEYOND; then the best rate with SEEDS seeds.
+    First all rates of the problem with its `tuning` seeds; then, while the best is at an edge, one rate more beyond it, up to
+    BEYOND; then the best rate with its `seeds`.
 
     Args: as `sweep`.
     """
-    rates, ends = PROBLEMS[problem].rates, _ends(runs, problem, name)
+    known, ends = PROBLEMS[problem], _ends(runs, problem, name)
     done = set(zip(ends["lr"], ends["seed"], strict=True))
-    tried = sorted({*rates, *ends["lr"]})
-    if missing := [(lr, seed) for lr in tried for seed in range(TUNING_SEEDS) if (lr, seed) not in done]:
+    tried = sorted({*known.rates, *ends["lr"]})
+    if missing := [(lr, seed) for lr in tried for seed in range(known.tuning) if (lr, seed) not in done]:
         return missing
-    best, factor = sweep(runs, problem, name), rates[1] / rates[0]
-    if best.edge and len(tried) < len(rates) + BEYOND:
+    best, factor = sweep(runs, problem, name), known.rates[1] / known.rates[0]
+    if best.edge and len(tried) < len(known.rates) + BEYOND:
         beyond = float(f"{best.lr * factor if best.edge == 'highest' else best.lr / factor:.3g}")
-        return [(beyond, seed) for seed in range(TUNING_SEEDS)]
-    return [(best.lr, seed) for seed in range(SEEDS) if (best.lr, seed) not in done]
+        return [(beyond, seed) for seed in range(known.tuning)]
+    return [(best.lr, seed) for seed in range(known.seeds) if (best.lr, seed) not in done]
 
 
 def _ends(runs, problem, name):
@@ -188,7 +187,7 @@ def record(out, problems=BUNDLED, workers=2):
             if not due(runs, problem, "refined"):
                 continue
             lr, eta = best_lr(runs, problem, "linear"), schedule("linear", PROBLEMS[problem].steps)
-            jobs = [(problem, "linear", lr, seed) for seed in range(SEEDS)]
+            jobs = [(problem, "linear", lr, seed) for seed in range(PROBLEMS[problem].seeds)]
             again = {job: pool.submit(_run, job, lr * eta) for job in jobs if job not in kept}
             mean = np.mean([again[job].result()[1] if job in again else kept[job] for job in jobs], axis=0)
             rows = pd.DataFrame({"problem": problem, "step": np.arange(1, eta.size + 1), "l1": mean[0], "l2": mean[1]})

@@ -1,5 +1,6 @@
 """Schedules side by side: what each problem ends with at its best rates."""
 
+import numpy as np
 import pandas as pd
 
 from lastiterate.experiments.problems import suite
@@ -23,8 +24,8 @@ def summary(runs: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
 
     Returns:
         DataFrame with index (problem, schedule) and columns `lr`; `edge`, "" unless it is the lowest or highest tried; `seeds`;
-        `loss` and `error`, means over seeds on held-out data at the end, with standard errors `loss_se` and `error_se`; `rank` of
-        the loss among the problem's schedules, from 1.
+        `loss` and `error`, means over seeds on held-out data at the end, with standard errors `loss_se` and `error_se` and the
+        ranks among the problem's schedules `loss_rank` and `error_rank`, from 1.
 
     Raises:
         ValueError: where a problem has no runs of one of the schedules.
@@ -38,9 +39,15 @@ def summary(runs: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
         }
         rows[problem, name] = {"lr": best.lr, "edge": best.edge, "seeds": len(ends["loss"]), **values}
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["problem", "schedule"])
-    return found.assign(rank=found.groupby("problem")["loss"].rank().astype(int))
+    ranks = found.groupby("problem")[["loss", "error"]].rank(method="min").astype(int)
+    return found.join(ranks.add_suffix("_rank"))
 
 
-def over_linear(runs: pd.DataFrame, problem: str, name: str) -> pd.Series:
-    """Final held-out loss of a schedule less that of linear decay, of the same seed, each at its best rate; one a seed."""
-    return suite.curves(runs, problem, name).iloc[-1] - suite.curves(runs, problem, "linear").iloc[-1]
+def over_linear(runs: pd.DataFrame, problem: str, name: str, column: str = "loss") -> pd.Series:
+    """How far a schedule ends above linear decay: ln of their ratio, of the same seed, each at its best rate; one a seed.
+
+    Args, raises: as `suite.curves`.
+    """
+    ends = (suite.curves(runs, problem, which, column).iloc[-1] for which in (name, "linear"))
+    schedule, linear = map(np.log, ends)
+    return (schedule - linear).dropna()
