@@ -53,7 +53,8 @@ runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two c
 	@$(RUN) sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
 	@$(RUN) data --register
 
-suites: env  ## recompute the convex suite and the small problems in data/ (half an hour; can be interrupted)
+suites: env  ## recompute the convex suite and the small problems in data/ (two hours; can be interrupted)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-suites.lock
 	@mkdir -p build
 	@$(RUN) convex build/convex.csv
 	@$(RUN) problems build/problems

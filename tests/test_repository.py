@@ -131,7 +131,7 @@ def test_gallery_is_made_from_the_manifest(repository, listed):
 def test_three_lists_of_dependencies_agree(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
-    pinned = "".join((repository / f"requirements{part}.lock").read_text() for part in ("", "-site"))
+    pinned = "".join((repository / f"requirements{part}.lock").read_text() for part in ("", "-site", "-suites"))
     lock = dict(line.split("==") for line in pinned.splitlines() if not line.startswith("#"))
     lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
 

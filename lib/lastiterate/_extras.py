@@ -1,6 +1,8 @@
 """Packages that `pip install lastiterate` does not bring: which extra has them."""
 
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 
@@ -20,3 +22,15 @@ def require(module: str, extra: str) -> Any:
         if error.name != module.partition(".")[0]:
             raise
         raise MissingExtra(f'this needs {error.name}, which is not installed: pip install "lastiterate[{extra}]"') from None
+
+
+def folder(module: str, extra: str) -> Path:
+    """Where an installed package is, for the data that it ships; it is not imported. A MissingExtra as in `require`.
+
+    >>> (folder("numpy", "plots") / "__init__.py").is_file()
+    True
+    """
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtra(f'this needs {module}, which is not installed: pip install "lastiterate[{extra}]"')
+    return Path(found.submodule_search_locations[0])

@@ -1,4 +1,4 @@
-"""Train all runs of the small deep-learning problems, two at a time; goes on where it was stopped (`make suites`)."""
+"""Train all runs of the small deep-learning problems; goes on where it was stopped (`make suites`)."""
 
 import argparse
 
@@ -9,6 +9,7 @@ EXAMPLE = "lastiterate problems build/problems"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", help="curves go to OUT.parquet, mean norms to OUT_norms.csv")
     parser.add_argument("--problems", nargs="+", metavar="NAME", help="by default all that need no download")
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time, one core each (2)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,4 +18,5 @@ def run(args: argparse.Namespace) -> int:
     _extras.require("torch", "train")
     from lastiterate.experiments import problems
 
-    return 0 if problems.record(args.out, args.problems or problems.BUNDLED) else 1
+    found = problems.record(args.out, args.problems or problems.BUNDLED, args.workers)
+    return 0 if found else 1

@@ -26,7 +26,7 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     },
     "refine": {
         "defazio-refined-no-warmup": "on small GPTs it ends at most a standard deviation above linear decay (in these)",
-        "defazio-refined-suite": "nor on small problems (in these)",
+        "defazio-table-refined": "nor on small problems (in these)",
         "defazio-convex-refined": "nor more than a standard error on convex ones (percent of excess loss)",
     },
 }

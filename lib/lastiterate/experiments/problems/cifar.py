@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from lastiterate.experiments.problems.problem import classified
 from lastiterate.logs.published import fetch
 
 
 def make(classes):
-    """(network, batch, held_out): see `suite.train`."""
+    """(network, batch, held_out): see `problem.Problem`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     (X, y), held = (
         (torch.tensor(pixels, device=device), torch.tensor(labels, device=device)) for pixels, labels in images(classes)
@@ -33,13 +35,13 @@ def make(classes):
         rows = torch.from_numpy(rng.integers(0, len(X), 128)).to(device)
         flipped = torch.from_numpy(rng.random(128) < 0.5).to(device).view(-1, 1, 1, 1)
         seen = scaled(X[rows])
-        return network(torch.where(flipped, seen.flip(3), seen)), y[rows]
+        return F.cross_entropy(network(torch.where(flipped, seen.flip(3), seen)), y[rows])
 
     def held_out(network):
         network.eval()  # batch norm with the running means
         logits = torch.cat([network(scaled(part)) for part in held[0].split(1000)])
         network.train()
-        return logits, held[1]
+        return classified(logits, held[1])
 
     return network, batch, held_out
 

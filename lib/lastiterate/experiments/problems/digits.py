@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lastiterate.experiments.problems.problem import classified
+
 NOISE, BATCH = {"cnn": 0.5, "vit": 0.3}, {"cnn": 16, "vit": 32, "overfit": 64}  # standard deviation, for pixels in [-1, 1]
 
 
 def make(problem):
-    """(network, batch, held_out) of "cnn", "vit" or "overfit": see `suite.train`."""
-    (X, y), held = _images()
+    """(network, batch, held_out) of "cnn", "vit" or "overfit": see `problem.Problem`."""
+    (X, y), held = images()
     if problem == "overfit":
         X, y = X[:256], y[:256]
         network = nn.Sequential(nn.Flatten(), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))
@@ -30,15 +32,16 @@ def make(problem):
 
     def batch(network, rng):
         rows = torch.from_numpy(rng.integers(0, len(X), BATCH[problem]))
-        return network(seen(X[rows], rng)), y[rows]
+        return F.cross_entropy(network(seen(X[rows], rng)), y[rows])
 
     copies = 8 if problem in NOISE else 1
-    images, labels = seen(held[0].repeat(copies, 1, 1), np.random.default_rng(0)), held[1].repeat(copies)
-    return network, batch, lambda network: (network(images), labels)
+    shown, labels = seen(held[0].repeat(copies, 1, 1), np.random.default_rng(0)), held[1].repeat(copies)
+    return network, batch, lambda network: classified(network(shown), labels)
 
 
 @functools.cache
-def _images():
+def images():
+    """((images, labels), (images, labels)) to train on, 1400, and held out: float32 of shape (n, 8, 8) in [-1, 1], int64."""
     from sklearn.datasets import load_digits
 
     found = load_digits()

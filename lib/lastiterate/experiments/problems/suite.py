@@ -10,37 +10,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 
 from lastiterate import _check, _processes, design, schedules
+from lastiterate._extras import MissingExtra
 from lastiterate._files import atomic, write_atomic
 from lastiterate.experiments import convex
-from lastiterate.experiments.problems import cifar, digits, masked_bytes
+from lastiterate.experiments.problems.known import BUNDLED, PROBLEMS
 from lastiterate.logs import sweeps
 from lastiterate.logs.formats import read_table
 from lastiterate.logs.published import DataError
 
-STEPS = {"cnn": 1500, "vit": 2000, "mlm": 600, "overfit": 800, "cifar10": 4000, "cifar100": 4000}
-BUNDLED = ["cnn", "vit", "mlm", "overfit"]  # need no download
-RATES = {  # by half decades
-    "cnn": [3.16e-3, 0.01, 0.0316, 0.1, 0.316, 1.0, 3.16],
-    "vit": [3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1],
-    "mlm": [1e-3, 3.16e-3, 1e-2, 3.16e-2],
-    "overfit": [0.01, 0.0316, 0.1, 0.316],
-    "cifar10": [0.01, 0.0316, 0.1, 0.316],
-    "cifar100": [0.01, 0.0316, 0.1, 0.316],
-}
-POWER = {
-    "cnn": 2,
-    "vit": 1,
-    "mlm": 1,
-    "overfit": 2,
-    "cifar10": 2,
-    "cifar100": 2,
-}  # of the refinement: l2 norms for SGD, l1 norms for AdamW
 OFFSETS = [1, 5, 25, 125, 625]  # β of the 1/t and 1/√t schedules, for the image classifiers
-SCHEDULES = ["flat", "step-wise", "cosine", "linear", "refined"]
-SEEDS, EVALUATIONS = 3, 30
+SCHEDULES = ["flat", "1/√t, β = 125", "step-wise", "cosine", "linear", "refined"]
+BEYOND = 4  # rates that are added to those of a problem at most, where the best is at an edge
 KEYS = ["problem", "schedule", "lr", "seed"]
 
 
@@ -57,40 +39,41 @@ def schedule(name, T):
     return convex.schedule(name, T)
 
 
+def names(problem):
+    """The schedules that a problem is trained under, "refined" last."""
+    offsets = [f"{kind}, β = {offset}" for kind in ("1/t", "1/√t") for offset in OFFSETS] if PROBLEMS[problem].offsets else []
+    return list(dict.fromkeys([*offsets, *SCHEDULES]))
+
+
 def train(problem, rates, seed):
     """One run.
 
     Args:
-        problem: a key of STEPS.
+        problem: a key of PROBLEMS.
         rates: learning rates, shape (T,).
         seed: of weights and batches.
 
     Returns:
-        (curve, norms): a DataFrame with `step`, `train_loss` (of the batches since the last row), `loss` and `error` (share
-        of images, or of masked bytes, that are wrong) on held-out data; and the l1 and l2 norms of the gradients, shape (2, T).
+        (curve, norms): a DataFrame with `step`, `train_loss` (of the batches since the last row), `loss` and `error` (what
+        `Problem.error` says) on held-out data; and the l1 and l2 norms of the gradients, shape (2, T).
 
     Raises:
         ValueError: for an unknown problem, or bad rates.
         DataError: where CIFAR cannot be downloaded.
+        MissingExtra: where the package that ships the data is not installed.
     """
-    _check.choice("problem", problem, STEPS)
+    known = PROBLEMS[_check.choice("problem", problem, PROBLEMS)]
     rates = _check.schedule(rates, "rates")
     torch.manual_seed(seed)
-    if problem == "mlm":
-        network, batch, held_out = masked_bytes.make(seed)
-    else:
-        network, batch, held_out = cifar.make(int(problem[5:])) if problem.startswith("cifar") else digits.make(problem)
+    network, batch, held_out = known.make(seed)
     parameters = list(network.parameters())
-    if problem in ("vit", "mlm"):
-        optimizer = torch.optim.AdamW(parameters, lr=1.0, betas=(0.9, 0.95), weight_decay=0.1)
-    else:
-        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
+    optimizer = known.optimizer(parameters)
     rng, T = np.random.default_rng(seed), rates.size
-    at = set(np.linspace(1, T, EVALUATIONS).round().astype(int).tolist())
+    at = set(np.linspace(1, T, known.evaluations).round().astype(int).tolist())
     norms, rows, losses = np.empty((2, T)), [], []
     for t, lr in enumerate(rates.tolist()):
         optimizer.param_groups[0]["lr"] = lr
-        loss = F.cross_entropy(*batch(network, rng))
+        loss = batch(network, rng)
         loss.backward()
         flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
         norms[:, t] = flat.abs().sum().item(), flat.norm().item()
@@ -99,36 +82,29 @@ def train(problem, rates, seed):
         losses.append(loss.item())
         if t + 1 in at:
             with torch.no_grad():
-                logits, target = held_out(network)
-                found = F.cross_entropy(logits, target).item(), (logits.argmax(1) != target).float().mean().item()
-            rows.append((t + 1, np.mean(losses), *found))
+                rows.append((t + 1, np.mean(losses), *held_out(network)))
             losses = []
     return pd.DataFrame(rows, columns=["step", "train_loss", "loss", "error"]), norms
 
 
-def table(problems=BUNDLED):
-    """The runs but the refined ones, as a list of (problem, schedule, lr, seed)."""
-    names = {problem: [s for s in SCHEDULES if s != "refined"] for problem in problems}
-    for problem in {"cnn", "cifar10", "cifar100"} & set(problems):
-        names[problem] = names[problem] + [f"{kind}, β = {offset}" for kind in ("1/t", "1/√t") for offset in OFFSETS]
-    return [(p, s, lr, seed) for p in problems for s in names[p] for lr in RATES[p] for seed in range(SEEDS)]
-
-
 def sweep(runs: pd.DataFrame, problem: str, name: str) -> sweeps.Best:
-    """The rate with the lowest mean held-out loss at the end, and that loss.
+    """The rate with the lowest mean held-out loss at the end, over the seeds that all rates have; and the loss of all its seeds.
 
     Args:
         runs: the curves that `record` writes.
-        problem: in STEPS.
-        name: of a schedule of the table.
+        problem: a key of PROBLEMS.
+        name: of a schedule.
 
     Raises:
         ValueError: where there are no such runs.
     """
-    chosen = runs[(runs["problem"] == problem) & (runs["schedule"] == name) & (runs["step"] == STEPS[problem])]
-    if chosen.empty:
+    ends = _ends(runs, problem, name)
+    if ends.empty:
         raise ValueError(f"runs must have some of {problem!r} with the schedule {name!r}, and have none")
-    return sweeps.best(chosen["lr"], chosen["loss"])
+    tuning = ends.groupby("seed").filter(lambda part: part["lr"].nunique() == ends["lr"].nunique())
+    best = sweeps.best(tuning["lr"], tuning["loss"])
+    every = ends.loc[ends["lr"] == best.lr, "loss"]
+    return best._replace(mean=float(every.mean()), std=float(every.std()))
 
 
 def best_lr(runs: pd.DataFrame, problem: str, name: str) -> float:
@@ -148,18 +124,37 @@ def curves(runs: pd.DataFrame, problem: str, name: str, column: str = "loss") ->
     return chosen.pivot(index="step", columns="seed", values=_check.choice("column", column, ["loss", "error", "train_loss"]))
 
 
-def _run(job, rates):
-    torch.set_num_threads(1)
-    curve, norms = train(job[0], rates, job[3])
-    return curve.assign(**dict(zip(KEYS, job, strict=True)))[[*KEYS, *curve]], norms
+def due(runs, problem, name):
+    """What is to be trained next of a schedule, as a list of (lr, seed); empty where it is complete.
+
+    First all rates of the problem with its `tuning` seeds; then, while the best is at an edge, one rate more beyond it, up to
+    BEYOND; then the best rate with its `seeds`.
+
+    Args: as `sweep`.
+    """
+    known, ends = PROBLEMS[problem], _ends(runs, problem, name)
+    done = set(zip(ends["lr"], ends["seed"], strict=True))
+    tried = sorted({*known.rates, *ends["lr"]})
+    if missing := [(lr, seed) for lr in tried for seed in range(known.tuning) if (lr, seed) not in done]:
+        return missing
+    best, factor = sweep(runs, problem, name), known.rates[1] / known.rates[0]
+    if best.edge and len(tried) < len(known.rates) + BEYOND:
+        beyond = float(f"{best.lr * factor if best.edge == 'highest' else best.lr / factor:.3g}")
+        return [(beyond, seed) for seed in range(known.tuning)]
+    return [(best.lr, seed) for seed in range(known.seeds) if (best.lr, seed) not in done]
 
 
-def record(out, problems=BUNDLED):
-    """Train all runs of problems, two at a time; write their curves and linear decay's mean norms. Goes on where it was stopped.
+def _ends(runs, problem, name):
+    return runs[(runs["problem"] == problem) & (runs["schedule"] == name) & (runs["step"] == PROBLEMS[problem].steps)]
+
+
+def record(out, problems=BUNDLED, workers=2):
+    """Train what is due of problems; write the curves, and linear decay's mean norms. Goes on where it was stopped.
 
     Args:
         out: curves go to OUT.parquet, mean norms to OUT_norms.csv.
-        problems: in STEPS; those whose data cannot be had are named and left out.
+        problems: keys of PROBLEMS; those whose data cannot be had are named and left out.
+        workers: runs at a time, one thread each.
 
     Returns:
         True; False where no problem's data can be had.
@@ -167,65 +162,72 @@ def record(out, problems=BUNDLED):
     Raises:
         ValueError: for an unknown problem, or where a file of that name is not one of these.
     """
-    from tqdm import tqdm
-
-    problems = [_check.choice("problems", p, STEPS) for p in dict.fromkeys(problems)]
-    runs_file, norms_file = Path(f"{out}.parquet"), Path(f"{out}_norms.csv")
-    runs = read_table(runs_file, [*KEYS, "step", "train_loss", "loss", "error"])
-    norms = read_table(norms_file, ["problem", "step", "l1", "l2"])
-    for problem in set(problems) - set(BUNDLED):
+    problems = [_check.choice("problems", p, PROBLEMS) for p in dict.fromkeys(problems)]
+    _check.integer("workers", workers)
+    files = Path(f"{out}.parquet"), Path(f"{out}_norms.csv")
+    runs = read_table(files[0], [*KEYS, "step", "train_loss", "loss", "error"])
+    norms = read_table(files[1], ["problem", "step", "l1", "l2"])
+    for problem in list(problems):
         try:
-            cifar.images(int(problem[5:]))  # now, not in each of the processes
-        except DataError as error:
+            PROBLEMS[problem].make(0)  # now, not in each of the processes
+        except (DataError, MissingExtra) as error:
             print(f"{problem}: left out: {error}", file=sys.stderr)
             problems.remove(problem)
     if not problems:
         return False
-    kept_norms = {}
-
-    def work(jobs):
-        nonlocal runs
-        done = set(map(tuple, runs[KEYS].drop_duplicates().itertuples(index=False)))
-        missing = {job: rates for job, rates in jobs.items() if job not in done}
-        context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(2, context, initializer=_begin, initargs=(os.getpid(),))
-        try:
-            futures = {pool.submit(_run, job, rates): job for job, rates in missing.items()}
-            ended = tqdm(concurrent.futures.as_completed(futures), total=len(futures), unit="run", disable=None)
-            for i, future in enumerate(ended):
-                curve, found = future.result()
-                runs = pd.concat([runs, curve], ignore_index=True) if len(runs) else curve
-                if futures[future][1] == "linear":
-                    kept_norms[futures[future]] = found
-                if i % 50 == 49 or i == len(futures) - 1:
-                    with atomic(runs_file) as partial:
-                        runs.sort_values([*KEYS, "step"]).to_parquet(partial, index=False, compression="zstd")
-        except BaseException:
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    jobs, further = table(problems), sum(len(RATES[p]) for p in problems) * SEEDS
-    minutes = 24 * sum(p in BUNDLED for p in problems) / len(BUNDLED)
-    about = f"about {minutes:.0f} minutes on two cores" + (", CIFAR apart" if set(problems) - set(BUNDLED) else "")
-    print(f"{len(jobs)} runs and {further} with refined schedules: {about}", flush=True)
-    work({job: job[2] * schedule(job[1], STEPS[job[0]]) for job in jobs})
-    mean = {}
-    for problem in problems:
-        T, lr = STEPS[problem], best_lr(runs, problem, "linear")
-        every = [kept_norms.get((problem, "linear", lr, s)) for s in range(SEEDS)]
-        found = [_run((problem, "linear", lr, s), lr * schedule("linear", T))[1] if n is None else n for s, n in enumerate(every)]
-        mean[problem] = np.mean(found, axis=0)
-    refined = {p: design.refine(mean[p][POWER[p] - 1], POWER[p]) for p in mean}
-    work({(p, "refined", lr, s): lr * refined[p] for p in mean for lr in RATES[p] for s in range(SEEDS)})
-    rows = [pd.DataFrame({"problem": p, "step": np.arange(1, n.shape[1] + 1), "l1": n[0], "l2": n[1]}) for p, n in mean.items()]
-    if len(norms):  # those of other problems stay
-        rows.insert(0, norms[~norms["problem"].isin(mean)])
-    write_atomic(norms_file, pd.concat(rows).to_csv(index=False, float_format="%.5g").encode())
-    print(f"{len(runs[KEYS].drop_duplicates())} runs in {runs_file}")
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+    )
+    try:
+        for problem in problems:
+            plain, kept = [name for name in names(problem) if name != "refined"], {}
+            runs = _complete(
+                runs, pool, files[0], problem, {name: schedule(name, PROBLEMS[problem].steps) for name in plain}, kept
+            )
+            if not due(runs, problem, "refined"):
+                continue
+            lr, eta = best_lr(runs, problem, "linear"), schedule("linear", PROBLEMS[problem].steps)
+            jobs = [(problem, "linear", lr, seed) for seed in range(PROBLEMS[problem].seeds)]
+            again = {job: pool.submit(_run, job, lr * eta) for job in jobs if job not in kept}
+            mean = np.mean([again[job].result()[1] if job in again else kept[job] for job in jobs], axis=0)
+            rows = pd.DataFrame({"problem": problem, "step": np.arange(1, eta.size + 1), "l1": mean[0], "l2": mean[1]})
+            others = norms[norms["problem"] != problem]  # those stay
+            norms = pd.concat([others, rows]) if len(others) else rows
+            write_atomic(files[1], norms.to_csv(index=False, float_format="%.5g").encode())
+            power = PROBLEMS[problem].power
+            runs = _complete(runs, pool, files[0], problem, {"refined": design.refine(mean[power - 1], power)}, {})
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    print(f"{len(runs[KEYS].drop_duplicates())} runs in {files[0]}")
     return True
+
+
+def _complete(runs, pool, file, problem, etas, kept):
+    """The runs with what is due of schedules; `kept` gets the norms of linear decay. Each run is on disk when the next ends."""
+    from tqdm import tqdm
+
+    while jobs := [(problem, name, *job) for name in etas for job in due(runs, problem, name)]:
+        minutes = len(jobs) * PROBLEMS[problem].seconds / 60
+        print(f"{problem}: {len(jobs)} runs, about {minutes:.0f} minutes of one core", flush=True)
+        futures = {pool.submit(_run, job, job[2] * etas[job[1]]): job for job in jobs}
+        for future in tqdm(concurrent.futures.as_completed(futures), total=len(futures), unit="run", disable=None):
+            curve, found = future.result()
+            runs = pd.concat([runs, curve], ignore_index=True) if len(runs) else curve
+            if futures[future][1] == "linear":
+                kept[futures[future]] = found
+            with atomic(file) as partial:
+                runs.sort_values([*KEYS, "step"]).to_parquet(partial, index=False, compression="zstd")
+    return runs
+
+
+def _run(job, rates):
+    torch.set_num_threads(1)
+    curve, norms = train(job[0], rates, job[3])
+    return curve.assign(**dict(zip(KEYS, job, strict=True)))[[*KEYS, *curve]], norms
 
 
 def _begin(parent):
