@@ -26,8 +26,8 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     },
     "refine": {
         "defazio-refined-no-warmup": "on small GPTs it ends at most a standard deviation above linear decay (in these)",
-        "defazio-table-refined": "nor on small problems (in these)",
-        "defazio-convex-refined": "nor more than a standard error on convex ones (percent of excess loss)",
+        "defazio-table-refined": "it ends below linear decay over ten small problems (ln of the ratio of losses)",
+        "defazio-convex-refined": "on convex ones it ends at most a standard error above it (percent of excess loss)",
     },
 }
 KEPT = ("id", "says", "data", "verdict", "measured")

