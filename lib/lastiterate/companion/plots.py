@@ -214,7 +214,8 @@ def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.
     ends = [(line.get_xydata()[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
     right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
     order = np.argsort(places)
-    line = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # its height, in heights of the panel
+    assert (figure := ax.get_figure()) is not None
+    line = 1.2 * size / (72 * ax.bbox.height / figure.dpi)  # its height, in heights of the panel
     apart = line * np.arange(len(ends))
     free = isotonic_regression(places[order] - apart).x  # the nearest places a line apart
     for i, y in zip(order, np.clip(free, line / 2, 1 - apart[-1]) + apart, strict=True):
