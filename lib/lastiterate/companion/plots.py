@@ -210,11 +210,13 @@ def at_ends(ax: "Axes", names: Mapping[str, str] | None = None, size: float = 7.
     from matplotlib.colors import to_rgb
     from scipy.optimize import isotonic_regression
 
-    named = {line: names.get(line.get_label(), "") if names else line.get_label() for line in _curves(ax)}
-    ends = [(line.get_xydata()[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
+    labels = {line: str(line.get_label()) for line in _curves(ax)}
+    named = {line: names.get(label, "") if names else label for line, label in labels.items()}
+    ends = [(np.asarray(line.get_xydata())[-1], name, np.array(to_rgb(line.get_color()))) for line, name in named.items() if name]
     right, places = (ax.transScale + ax.transLimits).transform([end for end, *_ in ends]).T
     order = np.argsort(places)
-    line = 1.2 * size / (72 * ax.bbox.height / ax.get_figure().dpi)  # its height, in heights of the panel
+    dpi = getattr(ax.get_figure(), "dpi")  # noqa: B009, drawn axes have a figure
+    line = 1.2 * size / (72 * ax.bbox.height / dpi)  # its height, in heights of the panel
     apart = line * np.arange(len(ends))
     free = isotonic_regression(places[order] - apart).x  # the nearest places a line apart
     for i, y in zip(order, np.clip(free, line / 2, 1 - apart[-1]) + apart, strict=True):
