@@ -1,3 +1,4 @@
+import io
 import json
 import os
 from pathlib import Path
@@ -35,6 +36,25 @@ def test_save_writes_the_same_bytes_again(folder):
     draw()
     assert {p.name: p.read_bytes() for p in (folder / "paper").iterdir()} == first
     assert b"Software" not in first["fig01.png"] and b"CreationDate" not in first["fig01.pdf"]
+
+
+def test_pictures_have_a_palette_that_shows_the_colours(folder, monkeypatch):
+    shown = []
+    monkeypatch.setattr(style.outputs, "display", lambda bundle, metadata: shown.append((bundle["image/png"], metadata)))
+    fig, ax = plt.subplots(figsize=(4, 3))
+    for i, color in enumerate(style.COLORS.values()):
+        ax.plot([0, 1], [i, i], lw=8, color=color)
+    style.save(fig, "paper/fig01")
+    picture = Image.open(folder / "paper" / "fig01.png")
+    (small, metadata) = shown[0]
+    small = Image.open(io.BytesIO(small))
+    assert (picture.mode, picture.size) == ("P", (720, 540))
+    assert (small.mode, small.size, metadata) == ("P", (400, 300), {"image/png": {"width": 400}})
+    for image in (picture, small):
+        there = np.unique(np.asarray(image.convert("RGB"), int).reshape(-1, 3), axis=0)
+        for color in ("#ffffff", *style.COLORS.values()):
+            rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+            assert np.abs(there - rgb).max(axis=1).min() <= 8, (image.size, color)
 
 
 def test_a_picture_that_looks_the_same_stays(folder):

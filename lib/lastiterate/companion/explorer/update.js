@@ -36,7 +36,7 @@ if (factor > 1 && family === "wsd" && state.cooldown < 1) {
   sources.plans.data = data;
   going = `<table><tr><th></th><th>to ${T2.toLocaleString("en")} steps, without warmup</th><th></th><th>Ω over the lowest</th></tr>${going}</table>`;
 } else {
-  sources.plans.data = { xs: [], ys: [], name: [], color: [] };
+  if (sources.plans.data.xs.length) sources.plans.data = { xs: [], ys: [], name: [], color: [] };  // else it paints for nothing
   if (factor > 1) going = "<p>Plans are for wsd with a linear cooldown below 1.</p>";
 }
 
