@@ -110,6 +110,14 @@ def test_readme_and_docs_lead_to_what_is_there(repository):
         assert links and all((path.parent / link).exists() for link in links), path
 
 
+def test_docs_lead_to_every_notebook_in_reading_order(repository, listed):
+    text = (repository / "docs" / "notebooks.md").read_text()
+    found = re.findall(r"^- \[.*\]\(\.\./notebooks/(.*)\.ipynb\)$", text, re.M)
+    assert sorted(found, key=lambda name: name.partition("/")[0]) == sorted(
+        (book["name"] for book in listed["notebooks"]), key=lambda name: name.partition("/")[0]
+    )
+
+
 def test_front_picture_is_made_from_the_figures(repository):
     assert (repository / "figures" / "front.svg").read_text() == front.picture(repository)
 

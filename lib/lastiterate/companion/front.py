@@ -4,6 +4,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from lastiterate.companion import style
 
@@ -27,13 +28,13 @@ def picture(root: Path) -> str:
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    look = {"svg.hashsalt": "front", "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False}
+    look: dict[Any, Any] = {"svg.hashsalt": "front", "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False}
     look |= {"axes.spines.right": False, "text.color": INK, "axes.edgecolor": MUTED, "axes.facecolor": "none"}
     look |= {"xtick.color": MUTED, "ytick.color": MUTED, "axes.labelcolor": MUTED, "svg.fonttype": "path"}
     with mpl.rc_context(look):
-        fig = Figure(figsize=(6.0, 3.7), layout="constrained", facecolor=PAPER)
-        fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
+        fig = Figure(figsize=(6.0, 3.7), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1), facecolor=PAPER)
         panels = fig.subplots(len(PANELS), sharex=True)
         for ax, (figure, (steps, says, limits)) in zip(panels, PANELS.items(), strict=True):
             lines = json.loads((root / "figures" / f"{figure}.json").read_text(encoding="utf-8"))["panels"][0]["lines"]

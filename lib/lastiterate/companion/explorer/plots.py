@@ -36,16 +36,16 @@ def parts(page: bool = False) -> Parts:
     """
     _extras.require("bokeh", "explore")
     from bokeh.layouts import column, row
-    from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Select, Slider
+    from bokeh.models import Button, ColumnDataSource, CustomJS, CustomJSTickFormatter, Div, Select, Slider
 
     control, sheet = _file("control.css"), _file("text.css")
     widgets = {
         "family": Select(title="schedule", value="wsd", options=list(FAMILIES)),
-        "steps": Slider(title="steps T, as a power of ten", start=2, end=5, step=0.05, value=4),
+        "steps": Slider(title="steps T", start=2, end=5, step=0.05, value=4, format=CustomJSTickFormatter(code=STEPS)),
         "cooldown": Slider(title="cooldown, share of T", start=0, end=1, step=0.01, value=0.2),
         "warmup": Slider(title="warmup, share of T", start=0, end=0.5, step=0.01, value=0),
-        "rate": Slider(title="base rate, in doublings of γ*", start=-3, end=3, step=0.05, value=0),
-        "alpha": Slider(title="gradient norms fall like t^α, α", start=-0.5, end=0.25, step=0.01, value=0),
+        "rate": Slider(title="base rate over γ*", start=-3, end=3, step=0.05, value=0, format=CustomJSTickFormatter(code=RATE)),
+        "alpha": Slider(title="gradient norms go like t^α, α", start=-0.5, end=0.25, step=0.01, value=0),
         "longer": Slider(title="go on to so many times T", start=1, end=8, step=0.25, value=1),
         "numbers": Div(text="", stylesheets=[sheet]),
         "plans": Div(text="", stylesheets=[sheet]),
@@ -129,6 +129,8 @@ SOURCES = {
     "plans": "xs ys name color",
     "pins": "x eta omega",
 }
+STEPS = 'return Number((10 ** tick).toPrecision(3)).toLocaleString("en");'  # the sliders are in logarithms
+RATE = "return (2 ** tick).toFixed(2);"
 COPY = """
 const text = globalThis.lastiterate_explorer.code(kind), pre = document.createElement("pre");
 pre.textContent = text;

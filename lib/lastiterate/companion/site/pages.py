@@ -104,7 +104,7 @@ run, as a line to copy.</a>
 
 ### What is the best rate for my schedule?
 
-[Move yours in the explorer](page:explorer.html), which shows the best rate γ\* and Ω there. Or, after `pip install .`:
+[Move yours in the explorer](page:explorer.html), which shows the best rate γ* and Ω there. Or, after `pip install .`:
 
 ```python
 from lastiterate import bounds, schedules, transfer

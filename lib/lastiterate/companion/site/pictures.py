@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 WIDE, THUMBNAIL = 1440, 440  # pixels; a column is 720 wide, and screens have two pixels to one
+COLUMN = 600  # pixels; wider figures scroll by themselves on a phone, where they would be too small
 
 
 def copies(root: Path, out: Path, figures: list[dict]) -> dict[str, tuple[int, int]]:
@@ -45,8 +46,8 @@ def shown(figure: dict, size: tuple[int, int], up: str, caption: str = "") -> st
     caption = caption and f"<figcaption>{html.escape(caption)}</figcaption>"
     alt = html.escape(f"{figure['number']}: {figure['shows']}", quote=True)
     image = f'<img src="{up}figures/{figure["id"]}.webp" alt="{alt}" width="{size[0]}" height="{size[1]}" loading="lazy">'
-    name = figure["id"].replace("/", "")
-    return f'<figure class="drawn" id="{name}"><a href="{up}figures/{figure["id"]}.png">{image}</a>{caption}</figure>'
+    name, look = figure["id"].replace("/", ""), "drawn wide" if size[0] > COLUMN else "drawn"
+    return f'<figure class="{look}" id="{name}"><a href="{up}figures/{figure["id"]}.png">{image}</a>{caption}</figure>'
 
 
 def thumbnail(figure: dict, size: tuple[int, int], up: str = "") -> str:
