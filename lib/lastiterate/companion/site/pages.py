@@ -20,7 +20,7 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
 }
 DOCS = tuple(f"docs/{name}" for name in ("notebooks", "library", "command_line", "predictions", "trainer", "speed"))
 ON_START = {  # verdicts on "wsd ends as low as cosine": of which runs
-    "fig01a-same-end": "210M, the authors' logs; wsd at half the rate",
+    "fig01a-same-end": "210M, the authors' logs, three horizons; wsd at half the rate",
     "fig02-order-own": "0.1M, own runs of 800 steps; each at its best rate",
 }
 
@@ -92,7 +92,7 @@ run, as a line to copy.</a>
 
 ### Does wsd end as low as cosine?
 
-{"As low, or lower" if low else "Not always"}: loss of wsd at the end minus that of cosine, at three horizons.
+{"As low, or lower" if low else "Not always"}: loss of wsd at the end minus that of cosine.
 
 | runs | wsd − cosine | verdict |
 | --- | --- | --- |
@@ -178,7 +178,8 @@ def _ends(record, runs):
     """A row of the first page's table."""
     low, high = (f"{value:+.3f}".replace("-", "−") for value in (min(record["measured"]), max(record["measured"])))
     verdict = f"{claims.MARKS[record['verdict']]} {record['verdict']}"
-    return f"| {runs} | {low} to {high} | [{verdict}](part:claims.html#{record['id']}): {record['says']} |"
+    span = low if low == high else f"{low} to {high}"
+    return f"| {runs} | {span} | [{verdict}](part:claims.html#{record['id']}): {record['says']} |"
 
 
 def section(root: Path, folder: str, listed: dict, records: list[dict]) -> str:
