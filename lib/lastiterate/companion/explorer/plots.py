@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lastiterate import _extras, bounds, schedules
-from lastiterate.companion import style
+from lastiterate.companion import front, style
 
 HERE = Path(__file__).parent
 FAMILIES = ("wsd", "wsd 1-sqrt", "linear", "cosine", "constant", "inverse_sqrt", "exponential")
@@ -55,7 +55,10 @@ def parts(page: bool = False) -> Parts:
     figures, marks = _figures(sources)
     scripts = [_file("theory.js"), _file("update.js")]
     colored = [part for plot in figures for part in (plot.title, *plot.axis)]
+    glyphs = [renderer.glyph for plot in figures for renderer in plot.renderers]
+    curves = [glyph for glyph in glyphs if glyph.line_color == style.color("wsd")]
     values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page, "colored": colored, "going_on": figures[3]}
+    values |= {"curves": curves, "shades": [style.color("wsd"), front.DARK[style.color("wsd")]]}
     update = CustomJS(args=values, code="\n".join(scripts))
     for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer"):
         widgets[name].js_on_change("value", update)
