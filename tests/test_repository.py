@@ -244,6 +244,16 @@ def test_notebooks_only_tell(repository, listed):
                     assert node.end_lineno - node.lineno < 10, f"{where}: {node.name} is longer than 10 lines"
 
 
+def test_notebooks_are_articles(repository, listed):
+    for book in listed["notebooks"]:
+        path = repository / "notebooks" / f"{book['name']}.ipynb"
+        text = "\n".join("".join(cell["source"]) for cell in outputs.cells(path) if cell["cell_type"] == "markdown")
+        for part in ("**At the end you ", "## In three lines", "## Exercises"):
+            assert part in text, f"{path} has no {part!r}"
+        answers = text.count("<details><summary>Answer</summary>\n\n"), text.count("\n\n</details>")
+        assert answers == (2, 2), f"{path} must have two exercises with folded answers"
+
+
 def test_cells_without_logs_need_none_that_have_them(repository, listed):
     """Without the authors' logs the cells tagged `logs` are left out, and all others print what they print with them."""
     for book in listed["notebooks"]:
