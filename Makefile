@@ -88,7 +88,7 @@ bench: env  ## print speeds as ratios to plain baselines
 	@$(PY) benchmarks/convex.py
 	@$(PY) benchmarks/train.py
 
-lint: env  ## check the code: ruff, the floors of the house (import-linter), types (pyright)
+lint: .venv/.site  ## check the code: ruff, the floors of the house (import-linter), types (pyright)
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@.venv/bin/lint-imports --no-cache
 	@.venv/bin/pyright
