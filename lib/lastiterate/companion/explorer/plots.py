@@ -55,8 +55,8 @@ def parts(page: bool = False) -> Parts:
     figures, marks = _figures(sources)
     scripts = [_file("theory.js"), _file("update.js")]
     colored = [part for plot in figures for part in (plot.title, *plot.axis)]
-    glyphs = [renderer.glyph for plot in figures for renderer in plot.renderers]
-    curves = [glyph for glyph in glyphs if glyph.line_color == style.color("wsd")]
+    glyphs = [getattr(renderer, "glyph", None) for plot in figures for renderer in plot.renderers]
+    curves = [glyph for glyph in glyphs if getattr(glyph, "line_color", None) == style.color("wsd")]
     values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page, "colored": colored, "going_on": figures[3]}
     values |= {"curves": curves, "shades": [style.color("wsd"), front.DARK[style.color("wsd")]]}
     update = CustomJS(args=values, code="\n".join(scripts))
