@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lastiterate import cli, laws, schedules
+from lastiterate.experiments import other_schedules
 
 
 def log(path, eta, **columns):
@@ -53,6 +54,31 @@ def test_what_is_refused_in_one_line(tmp_path, capsys, eta, columns, more, messa
     assert cli.main(["predict", path, "--schedule", "linear", *more]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--schedule", "nosuch"], "'nosuch'"),
+        (["--schedule", "linear:warmup=5000"], "warmup"),
+        (["--schedule", "linear", "--steps", "-5"], "T must be"),
+        (["--best", "--steps", "5"], "steps must be"),
+        (["--schedule", "FILE", "--steps", "500"], "steps must come with a schedule that is no file"),
+    ],
+)
+def test_what_is_asked_is_checked_before_the_fit(tmp_path, capsys, monkeypatch, words, message):
+    path, _ = log(tmp_path / "log.csv", schedules.wsd(1000, 0.3))
+    schedules.write_csv(tmp_path / "eta.csv", schedules.linear(300))
+    monkeypatch.setattr(other_schedules, "fits", lambda *_: pytest.fail("fitted"))
+    assert cli.main(["predict", path, *(str(tmp_path / "eta.csv") if word == "FILE" else word for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_a_horizon_far_beyond_the_log_is_marked(tmp_path, capsys):
+    path, _ = log(tmp_path / "log.csv", schedules.wsd(1000, 0.3))
+    assert cli.main(["predict", path, "--schedule", "linear", "--steps", "4001"]) == 0
+    assert "extrapolated: 4,001 steps are 4 times those of the longest run" in capsys.readouterr().out
 
 
 def test_a_smooth_log_is_marked_when_it_is_predicted_from_anyway(tmp_path, capsys):

@@ -30,6 +30,8 @@ def test_a_training_loss_is_that_before_its_step(tmp_path):
     ("columns", "more", "message"),
     [
         ({"lr": "rate"}, {}, "log.csv has no learning rates"),
+        ({"lr": [1e-3] + [np.nan] * 38}, {}, "log.csv must have two rows with a learning rate, got one"),
+        ({"val_loss": [3.0] * 39, "lr": [1e-3] * 30 + [np.nan] * 9}, {}, "they end at step 30, and val_loss at 39"),
         ({"val_loss": "note"}, {}, "log.csv has no losses"),
         ({}, {"skip": 99}, r"skip must be an integer in 0\.\.38"),
         ({}, {"skip": 35}, r"skip must leave losses to fit, got 35 of 39 steps in log\.csv"),
@@ -37,16 +39,33 @@ def test_a_training_loss_is_that_before_its_step(tmp_path):
     ],
 )
 def test_logs_that_are_no_curves(tmp_path, columns, more, message):
-    table = pd.DataFrame({"step": range(1, 40), "lr": 1e-3, "val_loss": [3.0] * 30 + [np.nan] * 9}).rename(columns=columns)
-    table.to_csv(tmp_path / "log.csv", index=False)
+    table = pd.DataFrame({"step": range(1, 40), "lr": 1e-3, "val_loss": [3.0] * 30 + [np.nan] * 9})
+    new = {name: values for name, values in columns.items() if not isinstance(values, str)}
+    renamed = {name: value for name, value in columns.items() if name not in new}
+    table.assign(**new).rename(columns=renamed).to_csv(tmp_path / "log.csv", index=False)
     with pytest.raises(ValueError, match=message):
         other_schedules.curve(tmp_path / "log.csv", **more)
 
 
 def test_losses_that_no_law_can_have(tmp_path):
-    pd.DataFrame({"step": range(1, 40), "lr": 1e-3, "val_loss": -3.0}).to_csv(tmp_path / "log.csv", index=False)
-    with pytest.raises(ValueError, match=r"log.csv must have finite losses > 0, got -3 in val_loss"):
+    losses = np.where(np.arange(39) < 36, 3.0, -3.0)
+    pd.DataFrame({"step": range(1, 40), "lr": 1e-3, "val_loss": losses}).to_csv(tmp_path / "log.csv", index=False)
+    said = r"log.csv must have finite losses > 0, got -3 in val_loss at step 37, and 3 of 37 such"
+    with pytest.raises(ValueError, match=said):
         other_schedules.curve(tmp_path / "log.csv")
+
+
+def test_a_few_validation_losses_alone_are_named_as_what_they_are(tmp_path):
+    table = pd.DataFrame({"step": range(1, 5), "lr": 1e-3, "val_loss": [4.0, 3.5, 3.2, 3.0]})
+    table.to_csv(tmp_path / "log.csv", index=False)
+    name, (_, steps, _) = other_schedules.curve(tmp_path / "log.csv")
+    assert name == "val_loss" and steps.tolist() == [1, 2, 3, 4]
+
+
+def test_losses_that_stay_the_same_determine_nothing():
+    eta, steps = schedules.wsd(1000, 0.3), np.arange(50, 1001, 50)
+    with pytest.raises(ValueError, match="losses that stay the same"):
+        other_schedules.fits([(eta, steps, np.full(20, 3.0))])
 
 
 def test_outcomes_are_those_of_the_law_that_made_the_run():

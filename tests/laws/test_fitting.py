@@ -54,9 +54,19 @@ def test_held_out_error():
 def test_rates_that_were_not_trained_are_marked():
     _, curves = curves_of("bound")
     found = laws.fit(curves, "bound")
-    assert found.extrapolates(1e-3 * schedules.linear(100)) is None
-    assert "never trained" in found.extrapolates(2e-3 * schedules.linear(100))
-    assert "the lowest peak of the runs was 0.000999" in found.extrapolates(5e-4 * schedules.linear(100))
+    assert found.extrapolates(1e-3 * schedules.linear(1000)) is None
+    assert "never trained" in found.extrapolates(2e-3 * schedules.linear(1000))
+    assert "the lowest peak of the runs was 0.000999" in found.extrapolates(5e-4 * schedules.linear(1000))
+
+
+def test_horizons_that_were_not_tried_are_marked():
+    _, curves = curves_of("bound")
+    found = laws.fit(curves, "bound")
+    first, longest = found.span
+    assert (first, longest) == (min(steps[0] for _, steps, _ in curves), max(lr.size for lr, _, _ in curves))
+    assert found.extrapolates(1e-3 * schedules.linear(4 * longest)) is None
+    assert "times those of the longest run" in found.extrapolates(1e-3 * schedules.linear(4 * longest + 1))
+    assert found.extrapolates(1e-3 * schedules.linear(first - 1)) == "199 steps end before the first fitted loss, at step 200"
 
 
 GOOD = (schedules.linear(100), np.arange(10, 101, 10), np.linspace(4, 3, 10))
@@ -68,6 +78,10 @@ GOOD = (schedules.linear(100), np.arange(10, 101, 10), np.linspace(4, 3, 10))
         ([], "curves must be a list of"),
         ("log.csv", "curves must be a list of"),
         ([GOOD[:2]], r"curves\[0\] must be \(lr, steps, losses\)"),
+        ([(GOOD[0], GOOD[1], GOOD[2] + 1j)], r"curves\[0\] losses must be numbers"),
+        ([(GOOD[0], [[1], [2, 3]], GOOD[2])], r"curves\[0\] steps must be whole numbers"),
+        ([(GOOD[0], [], [])], r"curves\[0\] steps must be whole numbers, one or more, got \[\]"),
+        (np.zeros((1, 3, 40)), "curves must be a list of [^\n]*$"),
         ([GOOD, (GOOD[0], GOOD[1], GOOD[2][:-1])], r"curves\[1\] losses must be one a step of steps, 10, got shape \(9,\)"),
         (
             [(GOOD[0], GOOD[1], np.where(GOOD[1] > 80, np.nan, 3.0))],
@@ -81,7 +95,7 @@ GOOD = (schedules.linear(100), np.arange(10, 101, 10), np.linspace(4, 3, 10))
         ([(-GOOD[0], GOOD[1], GOOD[2])], "lr must not be negative"),
         ([(GOOD[0], GOOD[1], GOOD[2] - 4)], "losses must be positive"),
         ([(np.append(np.zeros(50), GOOD[0][:50]), GOOD[1], GOOD[2])], "positive rate by its first scored step 10"),
-        ([(GOOD[0], GOOD[1][:4], GOOD[2][:4])], "curves must have 5 points or more, as two_clock has parameters, got 4"),
+        ([(GOOD[0], GOOD[1][:4], GOOD[2][:4])], "curves must have 5 points or more, one a parameter of two_clock, got 4"),
     ],
 )
 def test_bad_curves_are_refused_by_name(curves, message):

@@ -52,15 +52,19 @@ def run(args):
     out = args.best is not True and args.best and _shared.output(args.best, ".csv", b"step,eta", "best")
     if not args.schedule and args.best is None:
         raise ValueError("schedule must be given, such as --schedule linear, or --best")
+    (T,) = _shared.steps(args, ("steps", "tokens"))
+    if T is not None and args.best is None and all(map(schedules.is_file, args.schedule)):
+        raise ValueError(f"steps must come with a schedule that is no file, or with --best: a file has its own, got {T}")
     names, curves = _curves(args)
+    peak = max(float(lr.max()) for lr, _, _ in curves) if args.lr is None else args.lr
+    T = max(lr.size for lr, _, _ in curves) if T is None else T
+    asked = {spec: peak * schedules.named(spec, None if schedules.is_file(spec) else T, peak) for spec in args.schedule}
+    if args.best is not None:
+        _check.steps("steps", T, 10)
     try:
         fits = other_schedules.fits(curves, args.law, args.seed, args.anyway)
     except ValueError as error:
         raise ValueError(f"{', '.join(dict.fromkeys(Path(path).name for path in args.logs))}: {error}") from None
-    peak = fits[args.law].unit if args.lr is None else args.lr
-    (T,) = _shared.steps(args, ("steps", "tokens"))
-    T = T or max(lr.size for lr, _, _ in curves)
-    asked = {spec: peak * schedules.named(spec, None if schedules.is_file(spec) else T, peak) for spec in args.schedule}
     if args.best is not None:
         best, *_ = laws.best_schedule(fits[args.law], T, peak, other_schedules.warmup_of(curves[0][0]))
         asked[f"best for {args.law}"] = best
@@ -73,7 +77,7 @@ def run(args):
     print("\n".join(_shared.columns(rows)))
     wider = laws.interval.EXTRAPOLATED / laws.interval.FACTOR
     for said in dict.fromkeys(filter(None, table["extrapolated"])):
-        print(f"extrapolated: {said}; the intervals are {wider:.1f} times as wide, as runs of two small models ask for")
+        print(f"extrapolated: {said}; such intervals are {wider:.1f} times as wide, tried on two small models alone")
     if out:
         schedules.write_csv(out, np.maximum(best / peak, 0.0), peak)
         print(f"written: {out}")

@@ -56,23 +56,32 @@ def curve(
     log = None if columns else runs.of_file(path, run)
     log = logs.read(path, run, **columns) if log is None else log
     logged = log.dropna(subset="lr")
-    if len(logged) < 2:
+    if logged.empty:
         raise ValueError(f"{file} has no learning rates: column 'lr' is missed, or --rate names another")
-    kind = "val_loss" if loss or log["val_loss"].notna().sum() >= ENOUGH else "train_loss"
+    if len(logged) < 2:
+        raise ValueError(f"{file} must have two rows with a learning rate, got one")
+    validated, trained = (int(log[name].notna().sum()) for name in ("val_loss", "train_loss"))
+    kind = "val_loss" if loss or validated >= ENOUGH or not trained else "train_loss"
     scored = log.dropna(subset=kind)
     if scored.empty:
         raise ValueError(f"{file} has no losses: column 'val_loss' or 'train_loss' is missed, or --loss names another")
-    T = int(max(logged["step"].iloc[-1], scored["step"].iloc[-1]))
+    last, apart = int(logged["step"].iloc[-1]), int(logged["step"].diff().max())
+    T = int(max(last, scored["step"].iloc[-1]))
+    if last + apart < T:
+        raise ValueError(f"{file} must have learning rates as long as losses: they end at step {last:,}, and {kind} at {T:,}")
     skip = round(UNSEEN * T) if skip is None else _check.integer("skip", skip, 0, T - 1)
     lr = laws.rates(logged["step"].to_numpy(), logged["lr"].to_numpy(), T)
     steps = scored["step"].to_numpy(dtype=int) - (kind == "train_loss")
     fitted = steps > max(skip, int(np.argmax(lr > 0)))
     if not fitted.any():
         raise ValueError(f"skip must leave losses to fit, got {skip:,} of {T:,} steps in {file}")
-    losses = scored[kind].to_numpy(dtype=float)[fitted]
-    if not np.all(losses > 0) or not np.all(np.isfinite(losses)):
-        raise ValueError(f"{file} must have finite losses > 0, got {losses[~(losses > 0) | ~np.isfinite(losses)][0]:g} in {kind}")
-    return loss or kind, (lr, steps[fitted], losses)
+    steps, losses = steps[fitted], scored[kind].to_numpy(dtype=float)[fitted]
+    if (bad := ~(losses > 0) | ~np.isfinite(losses)).any():
+        raise ValueError(
+            f"{file} must have finite losses > 0, got {losses[bad][0]:g} in {kind} at step {steps[bad][0]:,}, and "
+            f"{bad.sum()} of {bad.size} such"
+        )
+    return loss or kind, (lr, steps, losses)
 
 
 def warmup_of(lr: ArrayLike) -> int:

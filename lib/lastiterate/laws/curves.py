@@ -6,6 +6,7 @@ from lastiterate import _check
 from lastiterate.laws.fitting import checked_curves
 
 LEVEL = 0.03  # rates within 3 % are one level
+SAME = 1e-6  # of a loss, by which it does not change
 FALL = 0.2  # a rate that falls by less tells nothing of the noise
 
 
@@ -64,6 +65,8 @@ def ill_posed(curves):
     advice = (
         "log a second run with another schedule, such as a constant rate, or a run with a plateau and a cooldown, or with a jump"
     )
+    if all(np.ptp(losses) <= SAME * losses.max() for _, _, losses in curves):
+        return "losses that stay the same: log them while they fall"
     falls = [_falls(lr, steps) for lr, steps, _ in curves]
     if any(falls):
         return None

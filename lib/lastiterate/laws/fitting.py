@@ -5,7 +5,7 @@ the best half of the starts that are kept and a random half refined, all paramet
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ DRAWN = 48  # random starts
 KEPT = 8  # of them refined: half the best, half random
 AGREE = 0.02  # starts agree where their losses are within 2 %
 TRUST = 0.5  # share of starts that must agree for a fit to be determined
+FAR = 4.0  # a horizon up to 4 times the longest run's is on the bench
 NEAR = 0.1  # a peak rate within 10 % of the trained ones is none of its own: a warmup lowers that of a decay by as much
 STEP = 1e-6  # of finite differences, in logarithms of parameters
 
@@ -37,7 +38,8 @@ class Fit:
         agreement: share of the refined starts whose objective is within 2 % of the best.
         residual: mean absolute error on the curves that it was fitted on.
         error: mean absolute error on curves held out, where there were some; else None.
-        lowest: the lowest and the highest peak rate of the training runs.
+        peaks: the lowest and the highest peak rate of the training runs.
+        span: their first scored step, and the steps of the longest of them.
     """
 
     law: Law
@@ -49,7 +51,8 @@ class Fit:
     agreement: float = float("nan")
     residual: float = float("nan")
     error: float | None = None
-    peaks: tuple[float, float] = field(default=(0.0, float("inf")))
+    peaks: tuple[float, float] = (0.0, float("inf"))
+    span: tuple[int, float] = (1, float("inf"))
 
     def predict(self, lr, steps=None) -> np.ndarray:
         """Loss after each step of a schedule, or after some of them.
@@ -80,11 +83,16 @@ class Fit:
         >>> laws.Fit(laws.LAWS["bound"], {}, peaks=(1e-3, 1e-3)).extrapolates([2e-3])
         'peak rate 0.002 was never trained: the highest of the runs was 0.001'
         """
-        peak, (low, high) = float(np.max(lr)), self.peaks
-        if low * (1 - NEAR) <= peak <= high * (1 + NEAR):
-            return None
-        edge = f"the highest of the runs was {high:g}" if peak > high else f"the lowest peak of the runs was {low:.3g}"
-        return f"peak rate {peak:g} was never trained: {edge}"
+        lr = _check.schedule(lr, "lr")
+        peak, (low, high), (first, longest) = float(lr.max()), self.peaks, self.span
+        if not low * (1 - NEAR) <= peak <= high * (1 + NEAR):
+            edge = f"the highest of the runs was {high:g}" if peak > high else f"the lowest peak of the runs was {low:.3g}"
+            return f"peak rate {peak:g} was never trained: {edge}"
+        if lr.size > FAR * longest:
+            return f"{lr.size:,} steps are {lr.size / longest:.3g} times those of the longest run, and {FAR:g} times were tried"
+        if lr.size < first:
+            return f"{lr.size:,} steps end before the first fitted loss, at step {first:,}"
+        return None
 
 
 def fit(curves, law: str | Law = "two_clock", seed: int = 0, held_out=()) -> Fit:
@@ -116,11 +124,12 @@ def fit(curves, law: str | Law = "two_clock", seed: int = 0, held_out=()) -> Fit
     """
     chosen = law if isinstance(law, Law) else LAWS[_check.choice("law", law, tuple(LAWS))]
     seed = _check.integer("seed", seed, 0)
-    curves, held_out = checked_curves(curves), checked_curves(held_out, "held_out") if len(held_out) else []
+    none = isinstance(held_out, Sequence) and not len(held_out)
+    curves, held_out = checked_curves(curves), [] if none else checked_curves(held_out, "held_out")
     points = sum(losses.size for _, _, losses in curves)
     if points < len(chosen.parameters):
         raise ValueError(
-            f"curves must have {len(chosen.parameters)} points or more, as {chosen.name} has parameters, got {points}"
+            f"curves must have {len(chosen.parameters)} points or more, one a parameter of {chosen.name}, got {points}"
         )
     unit, total = max(float(lr.max()) for lr, _, _ in curves), max(float(lr.sum()) for lr, _, _ in curves)
     problem = _Problem(chosen, [Path(lr, steps, unit, total) for lr, steps, _ in curves], np.concatenate([c[2] for c in curves]))
@@ -138,6 +147,7 @@ def fit(curves, law: str | Law = "two_clock", seed: int = 0, held_out=()) -> Fit
         float(np.mean([value <= objective * (1 + AGREE) + 1e-12 for value, _ in found])),
         float(np.mean(np.abs(problem.losses - problem.curve(best)))),
         peaks=(min(float(lr.max()) for lr, _, _ in curves), unit),
+        span=(min(int(steps[0]) for _, steps, _ in curves), max(lr.size for lr, _, _ in curves)),
     )
     if held_out:
         off = [np.abs(made.predict(lr, steps) - losses) for lr, steps, losses in held_out]
@@ -229,20 +239,22 @@ def checked_curves(curves, name="curves"):
     """Curves as float arrays, or a ValueError that says which of them is wrong, and how."""
     if isinstance(curves, str | dict) or not isinstance(curves, Sequence) or not len(curves):
         raise ValueError(
-            f"{name} must be a list of (lr, steps, losses), one a run, got {type(curves).__name__} {str(curves)[:80]}"
+            f"{name} must be a list of (lr, steps, losses), one a run, got {type(curves).__name__} {_check.shown(curves)}"
         )
     return [_checked_curve(curve, f"{name}[{i}]") for i, curve in enumerate(curves)]
 
 
 def _checked_curve(curve, name):
     if not isinstance(curve, Sequence) or isinstance(curve, str) or len(curve) != 3:
-        raise ValueError(f"{name} must be (lr, steps, losses), got {str(curve)[:80]}")
+        raise ValueError(f"{name} must be (lr, steps, losses), got {_check.shown(curve)}")
     lr = _check.schedule(curve[0], f"{name} lr")
     steps = checked_steps(curve[1], lr.size, f"{name} steps")
     try:
+        if np.iscomplexobj(curve[2]):
+            raise TypeError
         losses = np.asarray(curve[2], dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} losses must be numbers, got {str(curve[2])[:80]}") from None
+        raise ValueError(f"{name} losses must be numbers, got {_check.shown(curve[2])}") from None
     if losses.shape != steps.shape:
         raise ValueError(f"{name} losses must be one a step of steps, {steps.size}, got shape {losses.shape}")
     bad = ~np.isfinite(losses)
@@ -259,7 +271,10 @@ def _checked_curve(curve, name):
 
 def checked_steps(steps, T, name="steps"):
     """Numbers of steps done as an array of whole numbers, or a ValueError."""
-    given = np.atleast_1d(np.asarray(steps))
+    try:
+        given = np.atleast_1d(np.asarray(steps))
+    except (TypeError, ValueError):  # such as lists of different lengths
+        given = np.empty((0, 0))
     if (
         given.ndim != 1
         or not given.size
@@ -267,7 +282,7 @@ def checked_steps(steps, T, name="steps"):
         or not np.all(np.isfinite(given))
         or (given % 1 != 0).any()
     ):
-        raise ValueError(f"{name} must be whole numbers, got {str(steps)[:80]}")
+        raise ValueError(f"{name} must be whole numbers, one or more, got {_check.shown(steps)}")
     if (outside := (given < 1) | (given > T)).any():
         raise ValueError(
             f"{name} must be in 1..{T}, the steps that lr has, got {given[outside][0]:g} ({outside.sum()} such steps)"

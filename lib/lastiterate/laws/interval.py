@@ -39,7 +39,7 @@ def around(losses: Mapping[str, float], extrapolated: bool = False, law: str = P
         law: whose prediction is in the middle; the factor was chosen for the default.
 
     Returns:
-        (low, high).
+        (low, high), low being 0 or more.
 
     Raises:
         ValueError: where a law of the panel is missing.
@@ -52,4 +52,4 @@ def around(losses: Mapping[str, float], extrapolated: bool = False, law: str = P
         raise ValueError(f"losses must have the panel's laws, {', '.join(PANEL)}; {missing[0]!r} is missing")
     panel = [losses[name] for name in PANEL]
     half = (EXTRAPOLATED if extrapolated else FACTOR) * (max(panel) - min(panel)) / 2 + FLOOR * losses[law]
-    return losses[law] - half, losses[law] + half
+    return max(losses[law] - half, 0.0), losses[law] + half

@@ -13,7 +13,8 @@ from lastiterate._cauchy import causal_cauchy_sums
 
 NODES = 5  # Gauss points of a block
 TINY = 1e-16  # squares of polynomials below which they are rounding
-SHORT = 2000  # steps up to which every step is summed by itself
+SHORT = 2000  # steps up to which every step is summed by itself, for 200 wanted steps or fewer
+MANY = 200 * SHORT  # pairs of a step and a wanted step from which on it is not
 ROUGH = 20.0  # total change of the rates, in units of the highest, from which on every step is summed by itself, too
 LEAF = 16  # steps in the shortest block
 PAIRS = 2_000_000  # pairs of a step and a node that are in memory at once
@@ -114,7 +115,8 @@ class Memory:
         parts = [np.stack([weights, np.arange(T)])]
         starts, stops = [np.maximum(at // LEAF - 1, 0) * LEAF], [at + 1]
         base, firsts = T, []
-        size = LEAF if T > SHORT and np.abs(weights).sum() < ROUGH * path.rates.max() else T
+        long = T > SHORT or T * at.size > MANY
+        size = LEAF if long and np.abs(weights).sum() < ROUGH * path.rates.max() else T
         if size == T:
             starts[0] = np.zeros(at.size, int)
         while 2 * size < T:
