@@ -14,8 +14,9 @@ PANELS = {  # figure: (its longest runs, what is said of it, lowest and highest 
 }
 COOLDOWN = 0.8  # of the run, where that of wsd begins
 INK, MUTED, PAPER = "#1b1f24", "#59636e", "#ffffff"
-DARK = {INK: "#e6edf3", MUTED: "#9aa4af", PAPER: "#0d1117", "#c1432e": "#ff8f7a", "#1f6f8b": "#5fc0e0"}  # on a dark page
-NAMES = {INK: "ink", MUTED: "muted", PAPER: "paper", "#c1432e": "cosine", "#1f6f8b": "wsd"}
+COSINE, WSD = style.COLORS["cosine"], style.COLORS["wsd"]
+DARK = {INK: "#e6edf3", MUTED: "#9aa4af", PAPER: "#0d1117", COSINE: "#ff8f7a", WSD: "#5fc0e0"}  # on a dark page
+NAMES = {INK: "ink", MUTED: "muted", PAPER: "paper", COSINE: "cosine", WSD: "wsd"}
 
 
 def picture(root: Path) -> str:

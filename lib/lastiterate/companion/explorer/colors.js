@@ -3,7 +3,7 @@ const inked = ["axis_label_text_color", "major_label_text_color", "axis_line_col
 const paint = () => {
   const ink = getComputedStyle(document.body).color;
   const dark = ink.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 384;
-  for (const curve of curves) curve.line_color = shades[Number(dark)];
+  for (const [curve, light] of curves) curve.line_color = dark ? darker[light] : light;
   for (const part of colored) {
     if (part.text_color !== undefined) part.text_color = ink;
     else for (const name of inked) part[name] = ink;

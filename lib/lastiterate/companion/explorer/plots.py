@@ -52,13 +52,15 @@ def parts(page: bool = False) -> Parts:
     }
     sources = {name: ColumnDataSource({column: [] for column in columns.split()}) for name, columns in SOURCES.items()}
     _begin(sources)
-    figures, marks = _figures(sources)
+    figures, marks, curves = _figures(sources)
     scripts = [_file("theory.js"), _file("update.js")]
     colored = [part for plot in figures for part in (plot.title, *plot.axis)]
-    glyphs = [getattr(renderer, "glyph", None) for plot in figures for renderer in plot.renderers]
-    curves = [glyph for glyph in glyphs if getattr(glyph, "line_color", None) == style.color("wsd")]
     values = {"widgets": widgets, "sources": sources, "marks": marks, "page": page, "colored": colored, "going_on": figures[3]}
-    values |= {"curves": curves, "shades": [style.color("wsd"), front.DARK[style.color("wsd")]]}
+    values |= {
+        "curves": curves,
+        "darker": front.DARK | {style.color("optimal"): front.DARK[front.INK]},
+        "remedies": style.REMEDIES,
+    }
     update = CustomJS(args=values, code="\n".join(scripts))
     for name in ("family", "steps", "cooldown", "warmup", "rate", "alpha", "longer"):
         widgets[name].js_on_change("value", update)
@@ -132,6 +134,7 @@ SOURCES = {
     "plans": "xs ys name color",
     "pins": "x eta omega",
 }
+MARK = "#c1432e"  # of γ* and of the rate that is chosen
 STEPS = 'return Number((10 ** tick).toPrecision(3)).toLocaleString("en");'  # the sliders are in logarithms
 RATE = "return (2 ** tick).toFixed(2);"
 COPY = """
@@ -158,15 +161,15 @@ def _begin(sources):
     at = np.unique(np.geomspace(1, T, 30).astype(int))
     sources["now"].data = {"x": at, "eta": lr * eta[at - 1], "omega": bounds.omega(lr * eta, horizons=at)}
     sources["sweep"].data = {"x": [0.5, 1.0, 2.0], "y": [1.25 * bound, bound, 1.25 * bound]}
-    sources["plans"].data = {"xs": [[1, T]], "ys": [[lr, lr]], "name": ["same rate and cooldown"], "color": ["#9a9a9a"]}
+    sources["plans"].data = {"xs": [[1, T]], "ys": [[lr, lr]], "name": ["same rate"], "color": [style.color("same rate")]}
 
 
 def _figures(sources):
-    """((schedule, Ω_t, Ω against γ, plans), marks) of the sources."""
+    """((schedule, Ω_t, Ω against γ, plans), marks, (what is lighter on a dark page, its colour)) of the sources."""
     from bokeh.models import BasicTicker, FixedTicker, NumeralTickFormatter, Span
     from bokeh.plotting import figure
 
-    color, optimal = style.color("wsd"), "#d08c2d"
+    color, optimal, grey = style.color("wsd"), style.color("optimal"), style.color("same rate")
     kept = {
         "height": 260,
         "sizing_mode": "stretch_width",
@@ -177,12 +180,13 @@ def _figures(sources):
     bound = figure(title="bound Ω after step t", x_axis_label="step", y_axis_type="log", x_range=eta.x_range, **kept)
     sweep = figure(title="bound Ω at the last step", x_axis_label="base rate", x_axis_type="log", **kept)
     plans = figure(title="plans for going on", x_axis_label="step", **kept)
+    drawn = []
     for plot, y in ((eta, "eta"), (bound, "omega")):
-        plot.multi_line("x", y, source=sources["pins"], color="#9a9a9a", line_width=1.5)
-        plot.line("x", y, source=sources["now"], color=color, line_width=2.5)
-    eta.line("x", "y", source=sources["optimal"], color=optimal, line_width=1.5, line_dash="dashed")
-    sweep.line("x", "y", source=sources["sweep"], color=color, line_width=2.5)
-    sweep.scatter("x", "y", source=sources["marks"], marker="kind", color="#c1432e", size=9)
+        plot.multi_line("x", y, source=sources["pins"], color=grey, line_width=1.5)
+        drawn.append((plot.line("x", y, source=sources["now"], color=color, line_width=2.5).glyph, color))
+    dashes = eta.line("x", "y", source=sources["optimal"], color=optimal, line_width=1.5, line_dash="dashed")
+    drawn += [(sweep.line("x", "y", source=sources["sweep"], color=color, line_width=2.5).glyph, color), (dashes.glyph, optimal)]
+    sweep.scatter("x", "y", source=sources["marks"], marker="kind", color=MARK, size=9)
     plans.multi_line("xs", "ys", source=sources["plans"], color="color", line_width=2)
     marks = {
         name: Span(dimension="width", line_color=optimal, line_dash="dashed", line_width=1.5) for name in ("lowest", "lowest_end")
@@ -200,4 +204,4 @@ def _figures(sources):
         plot.yaxis.formatter = NumeralTickFormatter(format="0.[00000]")
     sweep.xaxis.ticker = FixedTicker(ticks=[2.0**k for k in range(-3, 4)])
     sweep.xaxis.major_label_overrides = {0.125: "γ*/8", 0.25: "γ*/4", 0.5: "γ*/2", 1: "γ*", 2: "2γ*", 4: "4γ*", 8: "8γ*"}
-    return (eta, bound, sweep, plans), marks
+    return (eta, bound, sweep, plans), marks, [*drawn, *((mark, optimal) for mark in marks.values())]

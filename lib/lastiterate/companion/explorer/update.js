@@ -27,7 +27,7 @@ if (factor > 1 && family === "wsd" && state.cooldown < 1) {
   for (const name of names) {
     data.xs.push(far);
     data.ys.push(far.map((t) => found.tuned * found.plans[name][t - 1]));
-    data.color.push({ "lower rate": "#d6336c", "longer cooldown": "#1f6f8b", "same rate and cooldown": "#9a9a9a" }[name]);
+    data.color.push(remedies[name] ?? remedies["same rate"]);
     const end = theory.omega(theory.terms(found.plans[name], norms), found.tuned);
     const how = { "lower rate": `rate × ${found.rho.toFixed(3)} after step ${found.switch.toLocaleString("en")}`,
       "longer cooldown": `cooldown ${found.fraction.toFixed(3)} of the longer run` }[name] ?? "as it was";
