@@ -185,7 +185,7 @@ def test_optimal_in_the_units_of_a_tuned_rate(capsys, tmp_path):
 def test_optimal_without_any_rate(capsys, tmp_path):
     file = tmp_path / "best.csv"
     out = said(capsys, "optimal", "--steps", "100", "--out", str(file))
-    assert "× the best of linear decay at step 1 of 100" in out and f"{0.20360842 / 0.20011436:.4f} × that" in out
+    assert "× the best of linear decay at step 1 of 100" in out and f"{0.20360842 / 0.20011436:.4f} × the lowest" in out
     assert list(pd.read_csv(file)) == ["step", "eta"], "nobody said what a rate is"
 
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         rows += [
             ["bound Ω", f"{bound / free:.4f} × the lowest without constraints (proved, {gap})"],
-            ["tuned linear decay", f"{linear / free:.4f} × that"],
+            ["tuned linear decay", f"{linear / free:.4f} × the lowest"],
         ]
     print("\n".join(_shared.columns(rows)))
     if tuned is not None:
