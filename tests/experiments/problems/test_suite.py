@@ -102,9 +102,10 @@ def test_best_rate_and_its_curves():
         problems.curves(runs, "overfit", "linear", "norm")
 
 
-def ends(losses):
-    """Runs of "glyphs10" under linear decay, from {(lr, seed): final loss}."""
-    rows = [("glyphs10", "linear", lr, seed, 500, 9.0, loss, 0.5) for (lr, seed), loss in losses.items()]
+def ends(losses, problem="glyphs10"):
+    """Runs of a problem under linear decay, from {(lr, seed): final loss}."""
+    steps = problems.PROBLEMS[problem].steps
+    rows = [(problem, "linear", lr, seed, steps, 9.0, loss, 0.5) for (lr, seed), loss in losses.items()]
     return pd.DataFrame(rows, columns=[*suite.KEYS, "step", "train_loss", "loss", "error"])
 
 
@@ -123,12 +124,14 @@ def test_all_rates_then_one_beyond_an_edge_then_more_seeds_of_the_best():
 
 
 def test_rates_are_not_added_for_ever():
-    losses = {}
-    while jobs := problems.due(ends(losses), "overfit", "linear"):
+    losses, known = {}, problems.PROBLEMS["overfit"]
+    for _ in range(suite.BEYOND + 2):  # the table's rates, those beyond, further seeds
+        jobs = problems.due(ends(losses, "overfit"), "overfit", "linear")
         losses |= {(lr, seed): -lr for lr, seed in jobs}
+    assert problems.due(ends(losses, "overfit"), "overfit", "linear") == []
     tried = {lr for lr, _ in losses}
-    assert len(tried) == len(problems.PROBLEMS["overfit"].rates) + suite.BEYOND and max(tried) == 31.6
-    assert problems.sweep(ends(losses), "overfit", "linear").edge == "highest"
+    assert len(tried) == len(known.rates) + suite.BEYOND and max(tried) == 31.6
+    assert problems.sweep(ends(losses, "overfit"), "overfit", "linear").edge == "highest"
 
 
 def test_data_whose_package_is_not_installed_are_named_and_left_out(monkeypatch, tmp_path, capsys):
