@@ -231,7 +231,7 @@ def test_own_data_without_the_repository_are_downloaded_and_verified(repository,
     (source / "runs").mkdir()
     (source / "runs" / "pico.csv").write_bytes(content)
     assert logs.recorded_names() == ["pico"]
-    assert len(logs.find("pico", scheduler="cosine")) == 18
+    assert len(logs.find("pico", scheduler="cosine")) == 24
     (source / "runs" / "pico.csv").write_bytes(content + b"x")
     assert published.recorded("runs/pico.csv").read_bytes() == content, "from the cache"
 

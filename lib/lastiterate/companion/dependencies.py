@@ -36,7 +36,7 @@ def signature(root: Path, name: str) -> dict[str, int]:
 
 
 def _module_files(module, seen=None):
-    """A library file, all that it imports from the library, and the registry if it reads that."""
+    """A library file, all that it imports from the library, and the registry or the commands' evidence if it reads that."""
     seen = set() if seen is None else seen
     path = LIBRARY.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -51,6 +51,10 @@ def _module_files(module, seen=None):
         _module_files(other, seen)
     if module == "logs.published":
         seen |= set((LIBRARY / "logs" / "registry").glob("*.csv"))
+    if module == "cli":  # which imports a command when it is called, and what the command prints is in files beside it
+        seen |= set(path.parent.glob("*.json"))
+        for file in path.parent.glob("*.py"):
+            _module_files(f"cli.{file.stem}", seen)
     return seen
 
 

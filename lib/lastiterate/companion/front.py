@@ -19,6 +19,12 @@ DARK = {INK: "#e6edf3", MUTED: "#9aa4af", PAPER: "#0d1117", COSINE: "#ff8f7a", W
 NAMES = {INK: "ink", MUTED: "muted", PAPER: "paper", COSINE: "cosine", WSD: "wsd"}
 
 
+def inputs(root: Path) -> dict[str, Path]:
+    """{figure: its numbers}, the files that the picture is made from; empty where one is not there."""
+    files = {figure: root / "figures" / f"{figure}.json" for figure in PANELS}
+    return files if all(path.is_file() for path in files.values()) else {}
+
+
 def picture(root: Path) -> str:
     """The picture as SVG, from the committed numbers of Figure 1a and 1b; its colours follow the page, light or dark.
 
@@ -27,18 +33,18 @@ def picture(root: Path) -> str:
 
     Source: Schaipp et al. 2025, Figure 1.
     """
-    import matplotlib as mpl
+    import matplotlib.style
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     look: dict[Any, Any] = {"svg.hashsalt": "front", "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False}
     look |= {"axes.spines.right": False, "text.color": INK, "axes.edgecolor": MUTED, "axes.facecolor": "none"}
     look |= {"xtick.color": MUTED, "ytick.color": MUTED, "axes.labelcolor": MUTED, "svg.fonttype": "path"}
-    with mpl.rc_context(look):
+    with matplotlib.style.context(look, after_reset=True):  # whatever was drawn before
         fig = Figure(figsize=(6.0, 3.7), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1), facecolor=PAPER)
         panels = fig.subplots(len(PANELS), sharex=True)
         for ax, (figure, (steps, says, limits)) in zip(panels, PANELS.items(), strict=True):
-            lines = json.loads((root / "figures" / f"{figure}.json").read_text(encoding="utf-8"))["panels"][0]["lines"]
+            lines = json.loads(inputs(root)[figure].read_text(encoding="utf-8"))["panels"][0]["lines"]
             for kind in ("cosine", "wsd"):
                 line = next(line for line in lines if line["label"] == f"{kind}, {steps}")
                 end = line["x"][-1]
