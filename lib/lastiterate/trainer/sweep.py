@@ -231,8 +231,8 @@ def record(jobs: list[Job], folder: str | os.PathLike, to: str | os.PathLike, ev
     log = log[(log["step"] % every == 0) | log["val_loss"].notna()].reset_index(drop=True)
     log["run"] = log["run"].astype("category")
     finished = next(path for job in jobs if (path := Path(folder) / f"{job.run.name}.parquet").is_file())
-    about = {k: v for k, v in read_metadata(finished).items() if k in ("packages", "hardware")}
-    about["config"] = {k: v for k, v in dataclasses.asdict(jobs[0].run.config).items() if k not in {*FREE, "seed"}}
+    about = {k: v for k, v in read_metadata(finished).items() if k in ("packages", "hardware", "config")}
+    about["config"] = {k: v for k, v in about["config"].items() if k not in {*FREE, "seed"}}  # of the machine that trained it
     write_parquet(parquet, log, about)
     used = [name for name in configs if name == "trunk" or configs[name].notna().to_numpy().any()]
     write_atomic(table, configs[used].to_csv(index=False).encode())
