@@ -100,12 +100,11 @@ def test_legend_of_some_lines():
     assert [handle.get_marker() for handle in ax.get_legend().legend_handles[2:]] == ["o", "|"]
 
 
-@pytest.mark.parametrize("bars", [False, True])
-def test_fitted_finds_the_rate_that_was_put_in(bars):
+def test_fitted_finds_the_rate_that_was_put_in():
     ax = plt.figure().subplots()
     lr = np.repeat([1e-3, 2e-3, 4e-3, 8e-3], 2)
     loss = 3e-4 / lr + 30 * lr + 2 + np.tile([0.01, -0.01], 4)  # two seeds about the bound's shape
-    best, mean = run_plots.fitted(ax, lr, loss, "red", "runs", star="lowest", bars=bars)
+    best, mean = run_plots.fitted(ax, lr, loss, "red", "runs", star="lowest")
     assert best == pytest.approx(np.sqrt(1e-5))
     assert mean.to_dict() == pytest.approx({1e-3: 2.33, 2e-3: 2.21, 4e-3: 2.195, 8e-3: 2.2775})
     points, fit, star = ax.get_lines()
@@ -113,15 +112,27 @@ def test_fitted_finds_the_rate_that_was_put_in(bars):
     assert (fit.get_label(), star.get_label(), ax.get_xscale()) == ("fit, runs", "lowest, runs", "log")
     np.testing.assert_allclose(star.get_xydata(), [[best, 2 + 2 * np.sqrt(9e-3)]])
     np.testing.assert_allclose(fit.get_ydata(), 3e-4 / fit.get_xdata() + 30 * fit.get_xdata() + 2, rtol=1e-9)
-    assert len(ax.containers) == bars
-    if bars:
-        segments = ax.containers[0].lines[2][0].get_segments()
-        np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], np.sqrt(2) * 0.01)
 
 
 def test_fitted_refuses_a_sweep_without_a_minimum():
     with pytest.raises(ValueError, match="both sides of the best rate"):
         run_plots.fitted(plt.figure().subplots(), [1e-3, 2e-3, 4e-3], [3.0, 2.0, 1.0], "red", "runs")
+
+
+def test_swept_draws_means_deviations_and_the_best_rate_of_the_means():
+    ax = plt.figure().subplots()
+    lr = np.array([1e-3, 2e-3, 4e-3, 8e-3])
+    shape = 3e-4 / lr + 30 * lr + 2
+    losses = pd.DataFrame([shape + 0.01, shape - 0.01], columns=lr)
+    best, lowest = run_plots.swept(ax, losses, "red", "runs", dash=":", dodge=1.1)
+    assert (best, lowest) == (pytest.approx(np.sqrt(1e-5)), pytest.approx(2 + 2 * np.sqrt(9e-3)))
+    line, star = (next(x for x in ax.get_lines() if x.get_label() == label) for label in ("runs", "_best, runs"))
+    np.testing.assert_allclose(line.get_xydata(), np.column_stack([1.1 * lr, shape]))
+    assert line.get_linestyle() == ":" and star.get_xydata().tolist() == [[best, lowest]] and ax.get_xscale() == "log"
+    segments = ax.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], np.sqrt(2) * 0.01)
+    with pytest.raises(ValueError, match="3 rates or more"):
+        run_plots.swept(ax, losses.iloc[:, :2], "red", "runs")
 
 
 def test_points_of_a_sweep_can_be_drawn_beside_their_rates():

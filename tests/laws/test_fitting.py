@@ -108,3 +108,8 @@ def test_bad_law_and_seed_are_refused():
         laws.fit([GOOD], "kaplan")
     with pytest.raises(ValueError, match="seed must be an integer"):
         laws.fit([GOOD], "bound", seed=-1)
+
+
+def test_a_fit_by_hand_that_lacks_a_parameter_is_refused():
+    with pytest.raises(ValueError, match=r"parameters of a bound fit must have .*, got no"):
+        laws.Fit(laws.LAWS["bound"], {}).predict([1.0, 0.5])

@@ -13,9 +13,10 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     "extend": {
         "fig10-lower-is-better": "the lower rate ends below the same rate (loss gained)",
         "conf-adapted-cooldown": "the longer cooldown does (loss gained)",
-        "fig10-lower-is-better-own": "the lower rate ends below the same rate from 400 steps to 800 and 1600 (loss gained)",
-        "advice-lower-pico": "the lower rate does from 8000 to 16,000 steps (share of what the steps bring)",
-        "advice-longer-pico": "the longer cooldown does (the same)",
+        "fig10-lower-is-better-own": "the lower rate does from 8000 to 16,000 steps of a small GPT (loss gained)",
+        "conf-adapted-cooldown-own": "the longer cooldown does (loss gained)",
+        "advice-lower-small": "the lower rate does from 2000 to 4000 steps of a 32M GPT (share of what the steps bring)",
+        "advice-longer-small": "the longer cooldown does (the same)",
         "advice-lower-convex": "the lower rate does on four convex problems (share of the excess loss)",
         "advice-longer-convex": "the longer cooldown does (the same)",
     },

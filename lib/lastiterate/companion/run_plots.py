@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from lastiterate import logs, transfer
 from lastiterate.companion import claims
+from lastiterate.experiments import sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ def fitted(
     color: str,
     label: str,
     star: str = "best",
-    bars: bool = False,
     dodge: float = 1.0,
 ) -> tuple[float, pd.Series]:
     """Final losses of a sweep against the base learning rate, the fit A/γ + Bγ + C of `transfer.fit_lr`, its minimum as a star.
@@ -33,7 +33,6 @@ def fitted(
         color: of all three.
         label: of the losses; the fit has "fit, " before it, the star `star` and a comma.
         star: see label.
-        bars: whether the losses have their standard deviations over the seeds as error bars.
         dodge: factor by which the losses, not the fit, are drawn beside their rates, so that those of several sweeps stay apart.
 
     Returns:
@@ -45,17 +44,39 @@ def fitted(
     Source: figure 12b of Schaipp et al. 2025.
     """
     best, lowest, (A, B, C) = transfer.fit_lr(lr, loss)
-    of_rate = pd.Series(np.asarray(loss)).groupby(np.asarray(lr))
-    mean = of_rate.mean()
+    mean = pd.Series(np.asarray(loss)).groupby(np.asarray(lr)).mean()
     ax.set_xscale("log")
-    if bars:
-        ax.errorbar(dodge * mean.index, mean, of_rate.std(), fmt="o", ms=4, lw=1, color=color, label=label)
-    else:
-        ax.plot(dodge * mean.index, mean, "o", ms=4, color=color, label=label)
+    ax.plot(dodge * mean.index, mean, "o", ms=4, color=color, label=label)
     fine = np.geomspace(mean.index.min(), mean.index.max(), 100)
     ax.plot(fine, A / fine + B * fine + C, color=color, lw=1, label=f"fit, {label}")
     ax.plot(best, lowest, "*", ms=9, color=color, label=f"{star}, {label}")
     return best, mean
+
+
+def swept(ax: "Axes", losses: pd.DataFrame, color: str, label: str, dash: str = "-", dodge: float = 1.0) -> tuple[float, float]:
+    """Final losses of a sweep against the base learning rate: means and standard deviations over the seeds, best rate as a star.
+
+    Args:
+        ax: its x axis becomes logarithmic.
+        losses: a row a seed, a column a rate, ascending; three columns or more.
+        color, label, dash: of the line through the means.
+        dodge: factor by which the losses are drawn beside their rates, so that those of several sweeps stay apart.
+
+    Returns:
+        (rate, loss) of the star: `sweeps.best_of_each` of the means.
+
+    Raises:
+        ValueError: as `sweeps.best_of_each`.
+
+    Source: figure 12b of Schaipp et al. 2025; this project's fit to the lowest loss and its neighbours.
+    """
+    mean, look = losses.mean(), {"color": color, "lw": 1.2}
+    ((best, lowest),) = sweeps.best_of_each(mean.to_frame().T)
+    ax.set_xscale("log")
+    ax.plot(dodge * mean.index, mean, dash, label=label, **look)
+    ax.errorbar(dodge * mean.index, mean, losses.std(), fmt="o", ms=4, capsize=2, label=f"_bars, {label}", **look)
+    ax.plot(best, lowest, "*", ms=9, color=color, label=f"_best, {label}")
+    return float(best), float(lowest)
 
 
 def rate_gaps(losses: pd.DataFrame) -> dict[float, claims.Measured]:

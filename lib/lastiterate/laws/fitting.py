@@ -66,9 +66,12 @@ class Fit:
             half a second or less, 200,000 of them up to ten; a few steps milliseconds.
 
         Raises:
-            ValueError: on bad input.
+            ValueError: on bad input, or where the fit lacks a parameter of its law.
         """
         lr = _check.schedule(lr, "lr")
+        if missing := [name for name in self.law.parameters if name not in self.parameters]:
+            names = ", ".join(self.law.parameters)
+            raise ValueError(f"parameters of a {self.law.name} fit must have {names}, got no {missing[0]!r}")
         steps = np.arange(1, lr.size + 1) if steps is None else checked_steps(steps, lr.size)
         first = int(np.argmax(lr > 0)) + 1
         out, moved = np.full(steps.size, np.nan), steps >= first
