@@ -237,7 +237,7 @@ def claim(
         "source": source,
         "stated": stated,
         "measured": [_digits(m.value) for m in ours],
-        "interval": [[_digits(m.low), _digits(m.high)] for m in ours] if any(m.low < m.high for m in ours) else None,
+        "interval": [[_digits(m.low), _digits(m.high)] for m in ours] if any(m.how or m.low < m.high for m in ours) else None,
         "how": next((m.how for m in ours if m.how), "exact"),
         "data": data,
         "note": note,
