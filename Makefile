@@ -49,7 +49,7 @@ worstcase: env  ## recompute data/worstcase.csv, the table of exact worst cases 
 	@mv build/worstcase.csv data/worstcase.csv
 	@$(RUN) data --register
 
-runs: env  ## train the runs of data/runs/ again (SIZE=nano; 40 minutes on two cores, says how long first, can be interrupted)
+runs: env  ## train the runs of data/runs/ again (SIZE=nano; an hour on two cores, says how long first, can be interrupted)
 	@$(RUN) sweep data/runs/$(SIZE).toml --folder build/runs/$(SIZE) --record data/runs/$(SIZE)
 	@$(RUN) data --register
 

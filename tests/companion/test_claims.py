@@ -47,6 +47,12 @@ def test_verdicts(stated, measured, verdict):
     assert json.loads(json.dumps(record)) == record
 
 
+def test_intervals_found_in_several_ways_name_each_of_them():
+    several = [Measured(1.0, 0.9, 1.1, "bootstrap"), Measured(1.0, 0.8, 1.2, "t, 3 seeds"), Measured(2.0, 1.9, 2.1, "bootstrap")]
+    assert claim("test", "so", several, above=0, data="own runs")["how"] == "bootstrap; t, 3 seeds"
+    assert claim("test", "so", [1.0, 2.0], above=0, data="theory")["how"] == "exact"
+
+
 @given(FEW, FEW, FEW, FEW)
 def test_the_opposite_statement_gets_the_opposite_verdict(a, b, bound, shift):
     low, high = sorted((a, b))

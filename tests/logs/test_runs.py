@@ -173,7 +173,7 @@ def test_recorded_runs_are_found_by_name_and_by_path(repository, monkeypatch, tm
     monkeypatch.chdir(tmp_path)
     by_name = logs.find("nano", scheduler="cosine", horizon=800)
     by_path = logs.find(repository / "data" / "runs" / "nano.csv", scheduler="cosine", horizon=800)
-    assert by_name.index.equals(by_path.index) and len(by_name) == 15
+    assert by_name.index.equals(by_path.index) and len(by_name) == 20
     pd.testing.assert_frame_equal(logs.load(by_name.iloc[:2]), logs.load(by_path.iloc[:2]))
     with pytest.raises(ValueError, match=r"source must be one of 'schaipp2025', 'nano', 'nano_no_warmup', 'pico'.*got 'micro'"):
         logs.find("micro")
@@ -207,7 +207,7 @@ def test_values_in_messages_are_short_and_false_is_not_zero():
     with pytest.raises(ValueError, match=r"horizon must be one of .*, got an integer of about 400 digits"):
         logs.find("nano", horizon=10**400)
     for value in (False, np.False_, [0, False]):
-        with pytest.raises(ValueError, match=r"seed must be one of 0, 1, 2, got (np\.)?False"):
+        with pytest.raises(ValueError, match=r"seed must be one of 0, 1, 2, 3, got (np\.)?False"):
             logs.find("nano", seed=value)
 
 

@@ -21,7 +21,7 @@ def test_rows_have_all_the_values_or_there_are_none():
 def test_cooldown_sweep_of_recorded_runs():
     runs = select.cooldown_sweep("nano", horizon=800, cooldown=[0.2, 1.0])
     assert list(runs[["cooldown", "lr", "seed"]].itertuples(index=False, name=None)) == [
-        (c, lr, seed) for c in (0.2, 1.0) for lr in (5e-4, 9e-4, 1.6e-3, 2.8e-3, 5e-3) for seed in (0, 1, 2)
+        (c, lr, seed) for c in (0.2, 1.0) for lr in (5e-4, 9e-4, 1.6e-3, 2.8e-3, 5e-3) for seed in (0, 1, 2, 3)
     ]
     assert runs["final_loss"].equals(runs["final_val_loss"].rename("final_loss")) and set(runs["shape"]) == {"linear"}
 
@@ -50,13 +50,13 @@ def test_by_seed_pairs_runs():
     wsd, cosine = (find("nano", lr=1.6e-3, horizon=800, **kind) for kind in ({"cooldown": 0.2}, {"scheduler": "cosine"}))
     wsd = wsd[wsd["scheduler"] == "wsd"]
     gap = select.by_seed(wsd.iloc[::-1]) - select.by_seed(cosine)
-    assert gap.index.tolist() == [0, 1, 2] and not gap.isna().any()
+    assert gap.index.tolist() == [0, 1, 2, 3] and not gap.isna().any()
     one = [table[table["seed"] == 2]["final_val_loss"].item() for table in (wsd, cosine)]
     assert gap[2] == one[0] - one[1]
 
 
 def test_by_seed_refuses_what_cannot_be_paired():
-    with pytest.raises(ValueError, match="one a seed, got 15 of the seeds"):
+    with pytest.raises(ValueError, match="one a seed, got 20 of the seeds"):
         select.by_seed(find("nano", scheduler="cosine", horizon=800))
     with pytest.raises(ValueError, match="must have a column seed"):
         select.by_seed(find(model="210m", set="main"))
@@ -70,7 +70,7 @@ def test_norm_courses_are_means_over_seeds():
     assert course.step.tolist() == list(range(1, 801))
     log = load(runs[runs["lr"] == 1.6e-3])
     at = log[log["step"] == 400]
-    assert len(at) == 3 and course.norm[course.step == 400].item() == pytest.approx(at["grad_norm"].mean(), rel=1e-12)
+    assert len(at) == 4 and course.norm[course.step == 400].item() == pytest.approx(at["grad_norm"].mean(), rel=1e-12)
     first = log[(log["run"] == at["run"].iloc[0]) & (log["step"] <= 400)]
     assert course.total[course.step == 400].item() == pytest.approx(first["lr"].sum(), rel=1e-12)
 

@@ -238,7 +238,7 @@ def claim(
         "stated": stated,
         "measured": [_digits(m.value) for m in ours],
         "interval": [[_digits(m.low), _digits(m.high)] for m in ours] if any(m.how or m.low < m.high for m in ours) else None,
-        "how": next((m.how for m in ours if m.how), "exact"),
+        "how": "; ".join(dict.fromkeys(m.how for m in ours if m.how)) or "exact",
         "data": data,
         "note": note,
         "verdict": decided,

@@ -13,17 +13,19 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     "extend": {
         "fig10-lower-is-better": "the lower rate ends below the same rate (loss gained)",
         "conf-adapted-cooldown": "the longer cooldown does (loss gained)",
-        "fig10-lower-is-better-own": "the lower rate does from 8000 to 16,000 steps of a small GPT (loss gained)",
+        "fig10-lower-is-better-own": "the lower rate does from 8000 to 16,000 steps of a 0.1M GPT (loss gained)",
         "conf-adapted-cooldown-own": "the longer cooldown does (loss gained)",
         "advice-lower-small": "the lower rate does from 2000 to 4000 steps of a 32M GPT (share of what the steps bring)",
         "advice-longer-small": "the longer cooldown does (the same)",
+        "advice-lower-nano": "the lower rate does from 400 to 800 steps of a 0.9M GPT (the same)",
+        "advice-longer-nano": "the longer cooldown does (the same)",
         "advice-lower-convex": "the lower rate does on four convex problems (share of the excess loss)",
         "advice-longer-convex": "the longer cooldown does (the same)",
     },
     "optimal": {
         "fig21-tuned": "the longer the cooldown the lower the loss, each at its best rate (linear decay minus others)",
-        "fig21-tuned-own": "the same",
-        "guide-one-horizon": "linear decay ends below wsd with cooldown 0.2, each at its best rate (linear minus wsd)",
+        "fig21-tuned-own": "the same for a 0.1M GPT",
+        "guide-one-horizon": "the same for linear decay and 0.2, each at the best rate of each seed (linear minus wsd)",
     },
     "refine": {
         "defazio-refined-no-warmup": "on small GPTs it ends at most a standard deviation above linear decay (in these)",

@@ -96,7 +96,7 @@ def by_seed(runs: pd.DataFrame) -> pd.Series:
 
     >>> runs = find("nano", scheduler="cosine", lr=1.6e-3, horizon=800)
     >>> by_seed(runs).round(3).to_dict()
-    {0: 1.78, 1: 1.774, 2: 1.809}
+    {0: 1.78, 1: 1.774, 2: 1.809, 3: 1.776}
     """
     if "seed" not in _table(runs):
         raise ValueError(f"runs must have a column seed, as recorded runs have, got the columns {', '.join(runs.columns)}")
