@@ -12,11 +12,11 @@ PROBLEMS = {
     ),
     "vit": Problem(
         lambda _: digits.make("vit"), WRONG, 2000, [1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1],
-        seconds=12, adam=True, evaluations=30, tuning=1,
+        seconds=12, adam=True, evaluations=30, tuning=3,
     ),
     "mlm": Problem(
         lambda seed: python_code.make(seed, True, 32), "share of masked bytes filled in wrongly", 600,
-        [1e-3, 3.16e-3, 1e-2, 3.16e-2], seconds=10, adam=True, evaluations=30, tuning=1,
+        [1e-3, 3.16e-3, 1e-2, 3.16e-2], seconds=10, adam=True, evaluations=30, tuning=3,
     ),
     "overfit": Problem(
         lambda _: digits.make("overfit"), WRONG, 800, [0.01, 0.0316, 0.1, 0.316], seconds=1, evaluations=30,
@@ -24,7 +24,7 @@ PROBLEMS = {
     ),
     "gpt": Problem(
         lambda seed: python_code.make(seed, False, 16), "share of bytes predicted wrongly", 400,
-        [1e-3, 2e-3, 4e-3, 8e-3, 0.016], seconds=7, adam=True, tuning=1,
+        [1e-3, 2e-3, 4e-3, 8e-3, 0.016], seconds=7, adam=True,
     ),
     "glyphs10": Problem(lambda _: glyphs.make(10), WRONG, 500, [0.005, 0.01, 0.02, 0.04, 0.08], seconds=4),
     "glyphs100": Problem(
