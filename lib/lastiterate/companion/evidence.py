@@ -8,7 +8,8 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
         "advice-exponent-gpt": "the best rate falls like T^-0.5 with the horizon (exponent)",
         "advice-ratio": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (ratio)",
         "advice-calibrated-ratio": "a bound with the measured exponent comes nearer to that (further off, in logarithms)",
-        "guide-transfer-short-run": "a rate from a run a quarter as long ends lower with the bound's factor (loss gained)",
+        "guide-transfer-short-run": "a rate from a run a quarter as long ends lower with the bound's factor, 0.9M (loss gained)",
+        "guide-transfer-short-run-pico": "the same, 0.1M",
     },
     "extend": {
         "fig10-lower-is-better": "the lower rate ends below the same rate (loss gained)",
