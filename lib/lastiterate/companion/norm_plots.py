@@ -136,14 +136,15 @@ def time_shape(x: ArrayLike, a: float, tau: float, q: float, b: float, p: float,
 
 
 def over_time(ax: "Axes", courses: Courses, window: int) -> dict[float, NDArray[np.float64]]:
-    """Running medians of one schedule and, in black, `time_shape` fitted to the norms themselves; {rate: its six parameters}.
+    """Running medians of one schedule and, in black, `time_shape` fitted to the norms themselves; {rate: its parameters}.
 
     Source: the authors' code for the gradient norms of their 124M runs, which fits the same shape.
     """
     found = {}
     for (name, lr), course in courses.items():
         x, unit = course.step / course.step[-1], np.median(course.norm)
-        found[lr], _ = curve_fit(time_shape, x, course.norm / unit, p0=SHAPE_START, bounds=SHAPE_LIMITS, max_nfev=4000)
+        fit, _ = curve_fit(time_shape, x, course.norm / unit, p0=SHAPE_START, bounds=SHAPE_LIMITS, max_nfev=4000)
+        found[lr] = np.array([float(f"{value:.4g}") for value in fit])  # beyond that, processors differ
         color = rate_colors(courses)[lr]
         ax.semilogy(course.step, running_median(course.norm, window), lw=1.6, color=color, label=f"{name}, lr {lr:g}")
         ax.plot(course.step, unit * time_shape(x, *found[lr]), ":", lw=1.1, color="black", label=f"fit, {name}, lr {lr:g}")
