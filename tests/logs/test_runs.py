@@ -175,7 +175,7 @@ def test_recorded_runs_are_found_by_name_and_by_path(repository, monkeypatch, tm
     by_path = logs.find(repository / "data" / "runs" / "nano.csv", scheduler="cosine", horizon=800)
     assert by_name.index.equals(by_path.index) and len(by_name) == 20
     pd.testing.assert_frame_equal(logs.load(by_name.iloc[:2]), logs.load(by_path.iloc[:2]))
-    with pytest.raises(ValueError, match=r"source must be one of 'schaipp2025', 'nano', 'nano_no_warmup', 'pico'.*got 'micro'"):
+    with pytest.raises(ValueError, match=r"source must be one of 'schaipp2025', 'nano', 'nano_long'.*got 'micro'"):
         logs.find("micro")
     with pytest.raises(ValueError, match="source must be one of"):
         logs.find(tmp_path / "nowhere.csv")

@@ -75,7 +75,7 @@ def recorded_names() -> list[str]:
     """Names of the recorded runs that `find` knows.
 
     >>> recorded_names()[:2]
-    ['nano', 'nano_no_warmup']
+    ['nano', 'nano_long']
     """
     names = {file for file in published.registry("lastiterate") if file.startswith("runs/")}
     if folder := published.repository():
