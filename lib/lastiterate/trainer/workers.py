@@ -183,8 +183,10 @@ def _begin(parent, turn, gpus, threads):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[mine % gpus]
     import torch
+    from tqdm import tqdm
 
     torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a worker that is stopped would leave behind
 
 
 def _end_with(parent):
