@@ -6,6 +6,7 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     "transfer": {
         "fig12-gap": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (logarithm of the ratio: 0.7)",
         "advice-exponent-gpt": "the best rate falls like T^-0.5 with the horizon (exponent)",
+        "fig03-B-pico": "the same of a 0.1M GPT after a long warmup (minus the exponent)",
         "advice-ratio": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (ratio)",
         "advice-calibrated-ratio": "a bound with the measured exponent comes nearer to that (further off, in logarithms)",
         "guide-transfer-short-run": "a rate from a run a quarter as long ends lower with the bound's factor, 0.9M (loss gained)",
@@ -14,7 +15,7 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     "extend": {
         "fig10-lower-is-better": "the lower rate ends below the same rate (loss gained)",
         "conf-adapted-cooldown": "the longer cooldown does (loss gained)",
-        "fig10-lower-is-better-own": "the lower rate does from 8000 to 16,000 steps of a 0.1M GPT (loss gained)",
+        "fig10-lower-is-better-own": "the lower rate does from 8000 to 16,000 and 32,000 steps of a 0.1M GPT (loss gained)",
         "conf-adapted-cooldown-own": "the longer cooldown does (loss gained)",
         "advice-lower-small": "the lower rate does from 2000 to 4000 steps of a 32M GPT (share of what the steps bring)",
         "advice-longer-small": "the longer cooldown does (the same)",

@@ -21,8 +21,9 @@ SECTIONS = {  # folder of notebooks: (its page's title, what one learns there)
 DOCS = tuple(f"docs/{name}" for name in ("notebooks", "library", "command_line", "predictions", "trainer", "speed"))
 ON_START = {  # verdicts on "wsd ends as low as cosine": of which runs
     "fig01a-same-end": "210M, the authors' logs, three horizons; wsd at half the rate",
-    "fig02-order-own": "0.1M, own runs of 8000 steps; each at its best rate",
-    "fig02-order-muon": "the same under Muon, 4000 steps",
+    "fig02-order-own": "0.9M, own runs of 3200 steps; each at its best rate",
+    "fig02-order-pico": "0.1M, 8000 steps",
+    "fig02-order-muon": "0.1M under Muon, 4000 steps",
 }
 
 
