@@ -6,7 +6,8 @@ COMMANDS = {  # claims by their ids, in the words of the command, in order; an i
     "transfer": {
         "fig12-gap": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (logarithm of the ratio: 0.7)",
         "advice-exponent-gpt": "the best rate falls like T^-0.5 with the horizon (exponent)",
-        "fig03-B-pico": "the same of a 0.1M GPT after a long warmup (minus the exponent)",
+        "fig03-B-own": "the same of a 0.9M GPT (minus the exponent: cosine, wsd)",
+        "fig03-B-pico": "of a 0.1M GPT after a long warmup (minus the exponent)",
         "advice-ratio": "linear decay's best rate is about twice that of wsd with cooldown 0.2 (ratio)",
         "advice-calibrated-ratio": "a bound with the measured exponent comes nearer to that (further off, in logarithms)",
         "guide-transfer-short-run": "a rate from a run a quarter as long ends lower with the bound's factor, 0.9M (loss gained)",
