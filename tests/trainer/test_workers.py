@@ -67,6 +67,12 @@ def test_local_sweep_equals_runs_trained_alone_and_is_not_repeated(jobs, tmp_pat
     found = logs.find(tmp_path / "recorded.csv", scheduler="wsd", cooldown=0.5)
     assert found.index.tolist() == [jobs[1].run.name] and found["trunk"].iloc[0] == jobs[0].run.name
 
+    workers.execute(more, tmp_path / "at once", workers=2)
+    sweep.record(more, tmp_path / "at once", tmp_path / "fresh")
+    assert [(tmp_path / f"fresh.{suffix}").read_bytes() for suffix in ("csv", "parquet")] == [
+        (tmp_path / f"recorded.{suffix}").read_bytes() for suffix in ("csv", "parquet")
+    ], "a table that has grown is recorded as one that was trained at once"
+
 
 def test_what_stands_first_is_trained_first(tmp_path, monkeypatch):
     rows = [{"schedule": "wsd", "cooldown": c, "horizon": 20, "lr": lr} for lr, c in ((1e-3, 0.2), (1e-3, 0.4), (2e-3, 0.2))]

@@ -199,10 +199,12 @@ def gather(jobs: list[Job], folder: str | os.PathLike) -> tuple[pd.DataFrame, pd
         path = Path(folder) / f"{name}.parquet"
         if path.is_file():
             about, table = read_metadata(path), pd.read_parquet(path)
-            trunk = trunk_of(about["parent"])
+            trunk, first_step = trunk_of(about["parent"]), about["first_step"]
+            if trunk is None and job.parent and _repeats(table, whole_log(folder, job.parent)[0], job.start):
+                trunk, first_step, table = job.parent, job.start + 1, table[table["step"] > job.start]  # as if asked for at once
             if trunk and trunk not in configs:
                 raise ValueError(f"run {name} branched off {trunk}, which is not in the table")
-            row |= {"first_step": about["first_step"], "trunk": trunk, "status": about["status"]}
+            row |= {"first_step": first_step, "trunk": trunk, "status": about["status"]}
             row |= {"final_val_loss": round(float(table["val_loss"].iloc[-1]), 6)}
             tables.append(table.assign(run=name))
         else:
@@ -273,6 +275,13 @@ def whole_log(folder: str | os.PathLike, name: str) -> tuple[pd.DataFrame, dict]
         seen.append(wanted)
         about, wanted = found, trunk_of(found["parent"])
     return pd.concat(parts, ignore_index=True), read_metadata(Path(folder) / f"{name}.parquet")
+
+
+def _repeats(table, trunk, start):
+    """Whether a run that was asked for after its trunk had ended trained the same steps up to `start` again, bit for bit."""
+    trained = [column for column in COLUMNS if column != "val_loss"]  # at the trunk's end it may be validated at other steps
+    first, again = (log.loc[log["step"] <= start, trained].reset_index(drop=True) for log in (trunk, table))
+    return first.equals(again)
 
 
 def _jobs(jobs):
